@@ -1,0 +1,189 @@
+//! Configuration of the control plane: every limit has a name, a unit and a default.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::codec::CodecKind;
+use crate::ids::ShardId;
+use crate::io::SocketId;
+
+/// What a [`super::Gateway`] needs to know. Everything has a default but the sockets and the certificate.
+#[derive(Clone, Debug)]
+pub struct GatewayConfig {
+    /// The UDP sockets for SIP, and the addresses that Via and Contact advertise for them.
+    pub sip_sockets: Vec<SipSocket>,
+    /// The media shards that sign-ins are spread over.
+    pub shards: Vec<ShardAddresses>,
+    /// SHA-256 fingerprint of the DTLS certificate that every shard presents.
+    pub certificate_fingerprint: [u8; 32],
+    /// Where calls go that aren't for a signed-in user, first match first.
+    pub routes: Vec<Route>,
+    /// The upstream SIP proxy: users register there, and calls go and come through it.
+    pub proxy: Option<SipProxy>,
+    /// Networks that SIP is taken from besides the proxy and the routes' targets.
+    pub trusted: Vec<IpNetwork>,
+    /// Codecs offered to and accepted from browsers, in order of preference.
+    pub browser_codecs: Vec<CodecKind>,
+    /// Codecs offered to and accepted from SIP peers, in order of preference.
+    pub sip_codecs: Vec<CodecKind>,
+    /// The product name in SIP's `User-Agent` and `Server`.
+    pub product: String,
+    /// Domain of our users' addresses where no proxy is configured, and the host in `From`.
+    pub domain: String,
+    /// How long a call may ring.
+    pub ring_timeout: Duration,
+    /// How long a client may be gone before its calls end and its sign-in is over.
+    pub resume_window: Duration,
+    /// A link that is silent for longer is dead.
+    pub dead_after: Duration,
+    /// How often a client should send a heartbeat.
+    pub heartbeat: Duration,
+    /// How long a sign-in lasts without `session.refresh`.
+    pub sign_in_lifetime: Duration,
+    /// How long a long poll waits.
+    pub poll_wait: Duration,
+    /// How long a lost media path may stay lost before its call ends.
+    pub media_recovery: Duration,
+    /// Sign-ins at once.
+    pub max_sign_ins: usize,
+    /// Calls at once.
+    pub max_calls: usize,
+    /// Calls at once per sign-in.
+    pub max_calls_per_sign_in: usize,
+    /// Notifications kept for a client that isn't connected.
+    pub max_pending_notifications: usize,
+    /// Bytes of one client message.
+    pub max_client_message_bytes: usize,
+}
+
+impl Default for GatewayConfig {
+    fn default() -> Self {
+        GatewayConfig {
+            sip_sockets: Vec::new(),
+            shards: Vec::new(),
+            certificate_fingerprint: [0; 32],
+            routes: Vec::new(),
+            proxy: None,
+            trusted: Vec::new(),
+            browser_codecs: vec![CodecKind::Opus, CodecKind::Pcmu, CodecKind::Pcma],
+            sip_codecs: vec![CodecKind::Pcmu, CodecKind::Pcma, CodecKind::Opus],
+            product: concat!("webrtc-sip-gateway/", env!("CARGO_PKG_VERSION")).to_owned(),
+            domain: "localhost".to_owned(),
+            ring_timeout: Duration::from_secs(60),
+            resume_window: Duration::from_secs(30),
+            dead_after: Duration::from_secs(10),
+            heartbeat: Duration::from_secs(4),
+            sign_in_lifetime: Duration::from_secs(12 * 3600),
+            poll_wait: Duration::from_secs(25),
+            media_recovery: Duration::from_secs(30),
+            max_sign_ins: 10_000,
+            max_calls: 10_000,
+            max_calls_per_sign_in: 10,
+            max_pending_notifications: 256,
+            max_client_message_bytes: 64 * 1024,
+        }
+    }
+}
+
+/// One bound UDP socket (and TCP listener of the same address) for SIP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SipSocket {
+    /// The datagram socket.
+    pub socket: SocketId,
+    /// What it is bound to.
+    pub bound: SocketAddr,
+    /// What others are told (Via, Contact).
+    pub advertised: SocketAddr,
+}
+
+/// One media shard and how browsers reach it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShardAddresses {
+    /// Which.
+    pub shard: ShardId,
+    /// Host candidates (RFC 8445 section 5.1.1.1) of its WebRTC socket or sockets, most preferred first.
+    pub candidates: Vec<SocketAddr>,
+}
+
+/// Sends some numbers to a SIP peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Which numbers.
+    pub matches: RouteMatch,
+    /// Where to.
+    pub target: SipTarget,
+}
+
+/// Which numbers a route takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RouteMatch {
+    /// These and no others.
+    Exactly(Vec<String>),
+    /// Those that begin so; the empty prefix takes all.
+    Prefix(String),
+}
+
+/// A SIP next hop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SipTarget {
+    /// Host name or address, and port.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// TCP instead of UDP.
+    pub tcp: bool,
+}
+
+/// The upstream SIP proxy and registrar.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SipProxy {
+    /// Where.
+    pub target: SipTarget,
+    /// The domain of our users' addresses of record.
+    pub domain: String,
+    /// How long a registration is asked to last.
+    pub registration_lifetime: Duration,
+}
+
+/// An address range in CIDR notation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IpNetwork {
+    /// Any address in it.
+    pub address: std::net::IpAddr,
+    /// Number of leading bits that count.
+    pub prefix_len: u8,
+}
+
+impl IpNetwork {
+    /// Whether `ip` lies in this range. IPv4-mapped IPv6 addresses count as IPv4.
+    pub fn contains(&self, ip: std::net::IpAddr) -> bool {
+        use std::net::IpAddr;
+        match (self.address.to_canonical(), ip.to_canonical()) {
+            (IpAddr::V4(net), IpAddr::V4(ip)) => {
+                let shift = 32 - u32::from(self.prefix_len.min(32));
+                u32::from(net).checked_shr(shift).unwrap_or(0) == u32::from(ip).checked_shr(shift).unwrap_or(0)
+            }
+            (IpAddr::V6(net), IpAddr::V6(ip)) => {
+                let shift = 128 - u32::from(self.prefix_len.min(128));
+                u128::from(net).checked_shr(shift).unwrap_or(0) == u128::from(ip).checked_shr(shift).unwrap_or(0)
+            }
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_contain_what_they_should() {
+        let net = |address: &str, prefix_len| IpNetwork { address: address.parse().unwrap(), prefix_len };
+        assert!(net("10.1.0.0", 16).contains("10.1.255.1".parse().unwrap()));
+        assert!(!net("10.1.0.0", 16).contains("10.2.0.1".parse().unwrap()));
+        assert!(net("0.0.0.0", 0).contains("192.0.2.1".parse().unwrap()));
+        assert!(!net("0.0.0.0", 0).contains("::1".parse().unwrap()));
+        assert!(net("127.0.0.0", 8).contains("::ffff:127.0.0.1".parse().unwrap()));
+        assert!(net("fe80::", 10).contains("fe80::1".parse().unwrap()));
+    }
+}

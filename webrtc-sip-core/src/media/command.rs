@@ -1,0 +1,250 @@
+//! What the control plane tells the media plane. Plain data: it can be carried inside one thread, between threads or
+//! between processes.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::codec::CodecKind;
+use crate::ids::{LegId, RequestId};
+use crate::io::SocketId;
+
+use super::snapshot::LegSnapshot;
+
+/// One instruction to a [`super::MediaShard`]. An instruction for a leg that is gone is ignored: the leg may have ended
+/// while the command was under way.
+#[derive(Clone, Debug)]
+pub enum MediaCommand {
+    /// Creates a leg that speaks ICE and DTLS-SRTP with a browser.
+    AddWebRtcLeg(Box<WebRtcLegConfig>),
+    /// Creates a leg that speaks plain RTP on a socket of its own.
+    AddPlainLeg(PlainLegConfig),
+    /// The browser's half of the transport parameters; also sent again with new ones for an ICE restart.
+    SetWebRtcRemote {
+        /// Whose.
+        leg: LegId,
+        /// The browser's parameters.
+        remote: Box<WebRtcRemote>,
+    },
+    /// New local ICE credentials for an ICE restart (RFC 8445 section 9). The browser's follow by `SetWebRtcRemote`.
+    RestartIce {
+        /// Whose.
+        leg: LegId,
+        /// The new credentials.
+        local: IceCredentials,
+    },
+    /// A trickled candidate of the browser (RFC 8838), as the value of `a=candidate`.
+    AddRemoteCandidate {
+        /// Whose.
+        leg: LegId,
+        /// `candidate:...`
+        candidate: String,
+    },
+    /// Where the RTP peer of a plain leg listens. Until a valid packet arrives from elsewhere (symmetric RTP, RFC 4961)
+    /// packets are sent here.
+    SetPlainRemote {
+        /// Whose.
+        leg: LegId,
+        /// RTP address.
+        rtp: SocketAddr,
+        /// RTCP address (RFC 3605), or the RTP address for rtcp-mux.
+        rtcp: SocketAddr,
+    },
+    /// What the legs' offer/answer agreed on: formats, direction, packet time. Replaces what was set before.
+    SetAudio {
+        /// Whose.
+        leg: LegId,
+        /// The agreement.
+        audio: Box<AudioConfig>,
+    },
+    /// Joins two legs: what one receives the other sends, transcoded where their formats differ. Takes each out of the
+    /// bridge it was in.
+    Bridge {
+        /// One leg.
+        a: LegId,
+        /// The other.
+        b: LegId,
+    },
+    /// Takes a leg out of its bridge; its far side hears nothing any more.
+    Unbridge {
+        /// Whose.
+        leg: LegId,
+    },
+    /// Sends DTMF events (RFC 4733) towards the peer of a leg, one after the other.
+    SendDtmf {
+        /// Whose.
+        leg: LegId,
+        /// What to press.
+        digits: Vec<DtmfDigit>,
+        /// How long each is held (RFC 4733 section 2.5.1; 40 ms to 6 s).
+        duration: Duration,
+        /// Silence between two digits.
+        gap: Duration,
+    },
+    /// Ends a leg and frees what it held. Answered by [`super::MediaEvent::LegRemoved`].
+    RemoveLeg {
+        /// Whose.
+        leg: LegId,
+    },
+    /// Ends a leg without a DTLS close_notify or RTCP BYE, because another instance goes on with it.
+    HandOverLeg {
+        /// Whose.
+        leg: LegId,
+    },
+    /// Asks for the state with which another instance can go on; answered by [`super::MediaEvent::Snapshot`].
+    SnapshotLeg {
+        /// Comes back in the answer.
+        request: RequestId,
+        /// Whose.
+        leg: LegId,
+    },
+    /// Goes on with a leg from another instance's snapshot, under a new SSRC.
+    RestoreLeg(Box<LegSnapshot>),
+}
+
+/// ICE user name fragment and password (RFC 8445 section 5.3).
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IceCredentials {
+    /// 4 to 256 characters.
+    pub ufrag: String,
+    /// 22 to 256 characters.
+    pub password: String,
+}
+
+impl std::fmt::Debug for IceCredentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("IceCredentials").field("ufrag", &self.ufrag).field("password", &"***").finish()
+    }
+}
+
+/// Which side opens the DTLS handshake (RFC 5763 section 5: `a=setup`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DtlsRole {
+    /// `a=setup:active`.
+    Client,
+    /// `a=setup:passive`.
+    Server,
+}
+
+/// How a WebRTC leg starts.
+#[derive(Clone, Debug)]
+pub struct WebRtcLegConfig {
+    /// Its name from now on.
+    pub leg: LegId,
+    /// Our ICE credentials, as written in our SDP.
+    pub local: IceCredentials,
+    /// ICE-lite (RFC 8445 section 2.5) or a full agent.
+    pub ice_lite: bool,
+    /// Whether we are the controlling agent (only with a full agent on both sides does it matter).
+    pub controlling: bool,
+    /// Synchronisation source of what we send, as written in our SDP.
+    pub ssrc: u32,
+    /// RTCP canonical name (RFC 7022).
+    pub cname: String,
+}
+
+/// The browser's transport parameters, from its SDP.
+#[derive(Clone, Debug)]
+pub struct WebRtcRemote {
+    /// Its ICE credentials.
+    pub credentials: IceCredentials,
+    /// Whether the browser side is ICE-lite (another gateway, never a browser).
+    pub ice_lite: bool,
+    /// Hash algorithm and value of each certificate fingerprint (RFC 8122), for example `("sha-256", [..32 bytes])`.
+    pub fingerprints: Vec<(String, Vec<u8>)>,
+    /// Our DTLS role, as negotiated.
+    pub dtls_role: DtlsRole,
+    /// Values of its `a=candidate` lines so far.
+    pub candidates: Vec<String>,
+}
+
+/// How a plain RTP leg starts.
+#[derive(Clone, Debug)]
+pub struct PlainLegConfig {
+    /// Its name from now on.
+    pub leg: LegId,
+    /// Its RTP socket.
+    pub rtp_socket: SocketId,
+    /// Its RTCP socket; the RTP socket for rtcp-mux (RFC 5761).
+    pub rtcp_socket: SocketId,
+    /// Synchronisation source of what we send.
+    pub ssrc: u32,
+    /// RTCP canonical name (RFC 7022).
+    pub cname: String,
+}
+
+/// What two sides agreed on for one audio media section.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AudioConfig {
+    /// Whether we send to this peer (its direction and ours agreed, RFC 3264 section 6.1).
+    pub send: bool,
+    /// Whether we take in what this peer sends.
+    pub receive: bool,
+    /// The format we send, first in the peer's order of preference that we can make.
+    pub format: AudioFormat,
+    /// Every format the peer may send, by payload type; at most 16.
+    pub accept: Vec<AudioFormat>,
+    /// Payload type and clock rate for telephone-event that we send (RFC 4733), chosen to go with `format`.
+    pub dtmf_send: Option<DtmfFormat>,
+    /// Those that the peer may send.
+    pub dtmf_accept: Vec<DtmfFormat>,
+    /// Payload type of comfort noise (RFC 3389) that the peer may send, at 8 kHz.
+    pub comfort_noise: Option<u8>,
+    /// Packet time that we send, in milliseconds: a multiple of 10 from 10 to 60.
+    pub ptime_ms: u8,
+}
+
+/// One RTP payload format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AudioFormat {
+    /// The codec.
+    pub codec: CodecKind,
+    /// 0 to 127.
+    pub payload_type: u8,
+}
+
+/// A telephone-event payload format (RFC 4733 section 2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DtmfFormat {
+    /// 0 to 127.
+    pub payload_type: u8,
+    /// Hz; 8000 beside G.711, 48000 beside Opus.
+    pub clock_rate_hz: u32,
+}
+
+/// A DTMF key (RFC 4733 section 3.2, events 0 to 15).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct DtmfDigit(u8);
+
+impl DtmfDigit {
+    const KEYS: &'static [u8; 16] = b"0123456789*#ABCD";
+
+    /// From the key's character, `0-9 * # A-D` (letters in either case).
+    pub fn from_char(key: char) -> Option<Self> {
+        let upper = key.to_ascii_uppercase();
+        Self::KEYS.iter().position(|k| char::from(*k) == upper).map(|event| DtmfDigit(event as u8))
+    }
+
+    /// From the RTP event code.
+    pub fn from_event(event: u8) -> Option<Self> {
+        (event < 16).then_some(DtmfDigit(event))
+    }
+
+    /// The RTP event code, 0 to 15.
+    pub fn event(self) -> u8 {
+        self.0
+    }
+
+    /// The key's character.
+    pub fn to_char(self) -> char {
+        char::from(Self::KEYS[usize::from(self.0)])
+    }
+}
+
+impl std::fmt::Debug for DtmfDigit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Digits can be card numbers; they stay out of logs.
+        f.write_str("DtmfDigit(*)")
+    }
+}
