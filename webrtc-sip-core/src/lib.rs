@@ -10,4 +10,8 @@ pub mod ids;
 pub mod io;
 pub mod media;
 pub mod rng;
+pub mod rtp;
+pub mod sdp;
+pub mod sip;
 pub mod timer;
+pub mod transport;

@@ -1,0 +1,1 @@
+//! Transports of one leg: WebRTC (ICE, DTLS, SRTP) and plain RTP.
