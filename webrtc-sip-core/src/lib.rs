@@ -13,5 +13,7 @@ pub mod rng;
 pub mod rtp;
 pub mod sdp;
 pub mod sip;
+#[cfg(test)]
+mod test_data;
 pub mod timer;
 pub mod transport;
