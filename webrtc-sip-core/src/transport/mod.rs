@@ -1,1 +1,6 @@
-//! Transports of one leg: WebRTC (ICE, DTLS, SRTP) and plain RTP.
+//! Transports of one leg: ICE with DTLS-SRTP towards browsers, plain RTP towards SIP.
+
+mod parameters;
+pub mod webrtc;
+
+pub use parameters::{DtlsRole, IceCredentials, WebRtcRemote};
