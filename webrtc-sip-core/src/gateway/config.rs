@@ -14,6 +14,8 @@ pub struct GatewayConfig {
     pub sip_sockets: Vec<SipSocket>,
     /// The media shards that sign-ins are spread over.
     pub shards: Vec<ShardAddresses>,
+    /// Whether our ICE agents are lite (RFC 8445 section 2.5), as fits a gateway with addresses that browsers can reach.
+    pub ice_lite: bool,
     /// SHA-256 fingerprint of the DTLS certificate that every shard presents.
     pub certificate_fingerprint: [u8; 32],
     /// Where calls go that aren't for a signed-in user, first match first.
@@ -61,6 +63,7 @@ impl Default for GatewayConfig {
         GatewayConfig {
             sip_sockets: Vec::new(),
             shards: Vec::new(),
+            ice_lite: true,
             certificate_fingerprint: [0; 32],
             routes: Vec::new(),
             proxy: None,
@@ -82,6 +85,13 @@ impl Default for GatewayConfig {
             max_pending_notifications: 256,
             max_client_message_bytes: 64 * 1024,
         }
+    }
+}
+
+impl GatewayConfig {
+    /// Whether `ip` lies in one of the trusted networks.
+    pub fn trusts(&self, ip: std::net::IpAddr) -> bool {
+        self.trusted.iter().any(|network| network.contains(ip))
     }
 }
 

@@ -161,6 +161,8 @@ pub enum IdentityError {
 /// A bound RTP/RTCP pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MediaPorts {
+    /// On whose worker.
+    pub shard: ShardId,
     /// RTP socket.
     pub rtp: SocketId,
     /// RTCP socket (the RTP port + 1).

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Instant, SystemTime};
 
-use crate::ids::{LinkId, RequestId, ShardId};
+use crate::ids::{LinkId, RequestId};
 use crate::io::{FlowId, PacketBuf, SocketId, Transmit};
 use crate::media::MediaEvent;
 
@@ -57,8 +57,13 @@ impl Gateway {
         let _ = (now, flow);
     }
 
-    /// A message from a client: a WebSocket text message, or the body of `POST /v1/rpc` with its bearer token. A link
-    /// exists from its first message to `handle_link_closed` or `ClientClose`; an HTTP link ends with its response.
+    /// A client opened a WebSocket. A link that sends a message without this is an HTTP request, which ends with its
+    /// response.
+    pub fn handle_websocket_opened(&mut self, now: Instant, link: LinkId) {
+        let _ = (now, link);
+    }
+
+    /// A message from a client: a WebSocket text message, or the body of `POST /v1/rpc` with its bearer token.
     pub fn handle_client_message(&mut self, now: Instant, link: LinkId, bearer: Option<&str>, text: &[u8]) {
         let _ = (now, link, bearer, text);
     }
@@ -74,8 +79,8 @@ impl Gateway {
     }
 
     /// A report of a media shard.
-    pub fn handle_media_event(&mut self, now: Instant, shard: ShardId, event: MediaEvent) {
-        let _ = (now, shard, event);
+    pub fn handle_media_event(&mut self, now: Instant, event: MediaEvent) {
+        let _ = (now, event);
     }
 
     /// The answer to a `GatewayEvent::Request`.

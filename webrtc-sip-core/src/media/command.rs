@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::codec::CodecKind;
 use crate::ids::{LegId, RequestId};
 use crate::io::SocketId;
+pub use crate::sdp::{AgreedAudio as AudioConfig, AudioFormat, DtmfFormat};
 pub use crate::transport::{DtlsRole, IceCredentials, WebRtcRemote};
 
 use super::snapshot::LegSnapshot;
@@ -134,45 +134,6 @@ pub struct PlainLegConfig {
     pub ssrc: u32,
     /// RTCP canonical name (RFC 7022).
     pub cname: String,
-}
-
-/// What two sides agreed on for one audio media section.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct AudioConfig {
-    /// Whether we send to this peer (its direction and ours agreed, RFC 3264 section 6.1).
-    pub send: bool,
-    /// Whether we take in what this peer sends.
-    pub receive: bool,
-    /// The format we send, first in the peer's order of preference that we can make.
-    pub format: AudioFormat,
-    /// Every format the peer may send, by payload type; at most 16.
-    pub accept: Vec<AudioFormat>,
-    /// Payload type and clock rate for telephone-event that we send (RFC 4733), chosen to go with `format`.
-    pub dtmf_send: Option<DtmfFormat>,
-    /// Those that the peer may send.
-    pub dtmf_accept: Vec<DtmfFormat>,
-    /// Payload type of comfort noise (RFC 3389) that the peer may send, at 8 kHz.
-    pub comfort_noise: Option<u8>,
-    /// Packet time that we send, in milliseconds: a multiple of 10 from 10 to 60.
-    pub ptime_ms: u8,
-}
-
-/// One RTP payload format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AudioFormat {
-    /// The codec.
-    pub codec: CodecKind,
-    /// 0 to 127.
-    pub payload_type: u8,
-}
-
-/// A telephone-event payload format (RFC 4733 section 2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DtmfFormat {
-    /// 0 to 127.
-    pub payload_type: u8,
-    /// Hz; 8000 beside G.711, 48000 beside Opus.
-    pub clock_rate_hz: u32,
 }
 
 /// A DTMF key (RFC 4733 section 3.2, events 0 to 15).
