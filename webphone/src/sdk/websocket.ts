@@ -1,0 +1,71 @@
+import { LinkError } from './errors';
+import type { RpcRequest } from './protocol';
+import { endpoint, parseMessage, type Transport, type TransportHandlers } from './transport';
+
+/** One JSON-RPC message per text frame on `/v1/ws`. */
+export class WebSocketTransport implements Transport {
+  readonly kind = 'websocket';
+  readonly #url: string;
+  #socket: WebSocket | undefined;
+  #handlers: TransportHandlers | undefined;
+
+  constructor(base: string) {
+    const url = endpoint(base, 'v1/ws');
+    url.protocol = url.protocol === 'https:' || url.protocol === 'wss:' ? 'wss:' : 'ws:';
+    this.#url = url.href;
+  }
+
+  open(handlers: TransportHandlers): Promise<void> {
+    this.#handlers = handlers;
+    return new Promise((resolve, reject) => {
+      const socket = new WebSocket(this.#url);
+      this.#socket = socket;
+      let opened = false;
+      socket.onopen = () => {
+        opened = true;
+        resolve();
+      };
+      socket.onmessage = (event) => {
+        if (typeof event.data !== 'string') return;
+        const message = parseMessage(event.data);
+        if (message) this.#handlers?.message(message);
+      };
+      socket.onclose = (event) => {
+        // The gateway refuses with 4000 + HTTP status; everything else is the network's doing.
+        const status = event.code >= 4100 && event.code < 4600 ? event.code - 4000 : undefined;
+        const error = opened
+          ? new LinkError(status ? 'refused' : 'lost', event.reason || 'The connection was closed.', status)
+          : new LinkError('unreachable', 'The WebSocket could not be opened.', status);
+        reject(error);
+        this.#finish(error);
+      };
+    });
+  }
+
+  send(request: RpcRequest): void {
+    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(request));
+  }
+
+  authorize(): void {
+    // The sign-in binds the token to this connection.
+  }
+
+  listen(): void {
+    // Notifications come by themselves.
+  }
+
+  close(): void {
+    const socket = this.#socket;
+    this.#handlers = undefined;
+    this.#socket = undefined;
+    if (!socket) return;
+    socket.onopen = socket.onmessage = socket.onclose = null;
+    socket.close(1000);
+  }
+
+  #finish(error: LinkError): void {
+    const handlers = this.#handlers;
+    this.close();
+    handlers?.closed(error);
+  }
+}
