@@ -1,0 +1,123 @@
+//! What types alone can't say about the configuration.
+
+use argon2::password_hash::PasswordHash;
+
+use super::{Config, ConfigError, User};
+
+fn bad(key: impl Into<String>, problem: impl Into<String>) -> ConfigError {
+    ConfigError::Key { key: key.into(), problem: problem.into() }
+}
+
+/// Refuses what can't work or would be unsafe.
+pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
+    check_names(config)?;
+    check_http(config)?;
+    check_sip(config)?;
+    check_media(config)?;
+    for (index, user) in config.users.iter().enumerate() {
+        check_user(index, user)?;
+        if config.users[..index].iter().any(|other| other.name == user.name) {
+            return Err(bad(format!("users[{index}].name"), "two users have this name"));
+        }
+    }
+    config
+        .log
+        .level
+        .parse::<tracing_subscriber::EnvFilter>()
+        .map_err(|_| bad("log.level", "expected error, warn, info, debug, trace or a filter such as info,sip=debug"))?;
+    Ok(())
+}
+
+fn check_names(config: &Config) -> Result<(), ConfigError> {
+    // The node's name travels in a cookie, the colour in JSON and in shell scripts.
+    let plain = |text: &str| {
+        !text.is_empty()
+            && text.len() <= 64
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    };
+    for (key, text) in [("node", &config.node), ("colour", &config.colour)] {
+        if !plain(text) {
+            return Err(bad(key, "expected 1 to 64 letters, digits, '-', '_' or '.'"));
+        }
+    }
+    Ok(())
+}
+
+fn check_http(config: &Config) -> Result<(), ConfigError> {
+    let http = &config.http;
+    let plaintext_allowed = http.tls.is_some() || http.insecure_allow_plaintext || !http.trusted_proxies.is_empty();
+    if !http.listen.ip().is_loopback() && !plaintext_allowed {
+        return Err(bad(
+            "http.listen",
+            "plain HTTP beyond loopback needs http.tls, http.trusted_proxies or http.insecure_allow_plaintext = true",
+        ));
+    }
+    if let Some(index) = http.allowed_origins.iter().position(|origin| !is_origin(origin)) {
+        return Err(bad(format!("http.allowed_origins[{index}]"), "expected scheme://host or scheme://host:port"));
+    }
+    if http.max_connections == 0 {
+        return Err(bad("http.max_connections", "must not be 0"));
+    }
+    Ok(())
+}
+
+fn is_origin(text: &str) -> bool {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or("");
+    !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_graphic() && !b"/?#@*".contains(&byte))
+}
+
+fn check_sip(config: &Config) -> Result<(), ConfigError> {
+    let sip = &config.sip;
+    if sip.listen.is_empty() {
+        return Err(bad("sip.listen", "at least one address is needed"));
+    }
+    if !sip.advertised.is_empty() && sip.advertised.len() != sip.listen.len() {
+        return Err(bad("sip.advertised", "must be empty or have as many entries as sip.listen"));
+    }
+    for (index, route) in sip.routes.iter().enumerate() {
+        if route.numbers.is_empty() == route.prefix.is_none() {
+            return Err(bad(format!("sip.routes[{index}]"), "needs either `numbers` or `prefix`"));
+        }
+    }
+    Ok(())
+}
+
+fn check_media(config: &Config) -> Result<(), ConfigError> {
+    let media = &config.media;
+    if media.rtp_port_low < 1024 {
+        return Err(bad("media.rtp_port_low", "must be 1024 or more"));
+    }
+    if media.rtp_port_high <= media.rtp_port_low {
+        return Err(bad("media.rtp_port_high", "must be above media.rtp_port_low"));
+    }
+    if !media.advertised.is_empty() && media.advertised.len() != media.listen.len() {
+        return Err(bad("media.advertised", "must be empty or have as many entries as media.listen"));
+    }
+    if media.listen.iter().any(std::net::IpAddr::is_unspecified) {
+        return Err(bad("media.listen", "name the addresses: ICE must know at which one a packet arrived"));
+    }
+    if media.workers > 256 {
+        return Err(bad("media.workers", "must be 256 or less"));
+    }
+    for (key, codecs) in [("media.browser_codecs", &media.browser_codecs), ("media.sip_codecs", &media.sip_codecs)] {
+        if codecs.is_empty() {
+            return Err(bad(key, "at least one codec is needed"));
+        }
+    }
+    Ok(())
+}
+
+fn check_user(index: usize, user: &User) -> Result<(), ConfigError> {
+    let key = |name: &str| format!("users[{index}].{name}");
+    if user.name.is_empty() || user.name.len() > 64 || user.name.contains(|c: char| c.is_whitespace() || c == '@') {
+        return Err(bad(key("name"), "expected 1 to 64 characters without spaces and '@'"));
+    }
+    match (&user.password, &user.password_hash) {
+        (Some(password), None) if !password.reveal().is_empty() => Ok(()),
+        (None, Some(hash)) => match PasswordHash::new(hash.reveal()) {
+            Ok(hash) if hash.algorithm.as_str() == "argon2id" => Ok(()),
+            _ => Err(bad(key("password_hash"), "expected an argon2id hash as $argon2id$v=19$...")),
+        },
+        _ => Err(bad(key("password"), "needs either a password or a password_hash")),
+    }
+}

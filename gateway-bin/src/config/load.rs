@@ -1,0 +1,167 @@
+//! Reading the layers and naming the key that is wrong.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use config::{Environment, File, FileFormat};
+
+use super::{Config, check};
+
+const DEFAULTS: &str = include_str!("defaults.toml");
+const DEMO: &str = include_str!("demo.toml");
+
+/// What is wrong with the configuration. Displayed as one line that names the key.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file can't be read, or isn't TOML.
+    #[error("{}: {problem}", .file.display())]
+    File {
+        /// Which.
+        file: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A value is missing, unknown or not acceptable.
+    #[error("{key}: {problem}")]
+    Key {
+        /// The path of the key, with dots.
+        key: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+/// The defaults, the file or the demo, `environment`; checked.
+pub(super) fn load(file: Option<&Path>, environment: HashMap<String, String>) -> Result<Config, ConfigError> {
+    let mut layers = config::Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
+    match file {
+        Some(path) => {
+            let problem = |problem: String| ConfigError::File { file: path.to_owned(), problem: one_line(&problem) };
+            let text = std::fs::read_to_string(path).map_err(|error| problem(error.to_string()))?;
+            // Read alone first: an error of the layers together doesn't say which file it is in.
+            let alone = File::from_str(&text, FileFormat::Toml);
+            config::Config::builder().add_source(alone.clone()).build().map_err(|error| problem(error.to_string()))?;
+            layers = layers.add_source(alone);
+        }
+        None => layers = layers.add_source(File::from_str(DEMO, FileFormat::Toml)),
+    }
+    let environment = Environment::with_prefix("WSG")
+        .prefix_separator("_")
+        .separator("__")
+        .try_parsing(true)
+        .list_separator(",")
+        .with_list_parse_key("http.trusted_proxies")
+        .with_list_parse_key("http.allowed_origins")
+        .with_list_parse_key("sip.listen")
+        .with_list_parse_key("sip.advertised")
+        .with_list_parse_key("sip.trusted")
+        .with_list_parse_key("media.listen")
+        .with_list_parse_key("media.advertised")
+        .with_list_parse_key("media.browser_codecs")
+        .with_list_parse_key("media.sip_codecs")
+        .source(Some(environment));
+    let merged = layers
+        .add_source(environment)
+        .build()
+        .map_err(|error| ConfigError::Key { key: "environment".to_owned(), problem: one_line(&error.to_string()) })?;
+    let mut config: Config = serde_path_to_error::deserialize(merged).map_err(|error| {
+        let key = error.path().to_string();
+        ConfigError::Key { key, problem: one_line(&error.into_inner().to_string()) }
+    })?;
+    config.source = file.map(Path::to_owned);
+    check::check(&config)?;
+    Ok(config)
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        load(None, environment.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect())
+    }
+
+    fn error(environment: &[(&str, &str)]) -> String {
+        let text = with(environment).expect_err("this configuration is bad").to_string();
+        assert!(!text.contains('\n'), "one line: {text}");
+        text
+    }
+
+    #[test]
+    fn the_embedded_defaults_are_those_of_the_contract() {
+        let config = with(&[]).unwrap();
+        assert_eq!(config.http.listen.to_string(), "127.0.0.1:8080");
+        assert_eq!(config.metrics.listen.to_string(), "127.0.0.1:10052");
+        assert_eq!(config.sip.listen[0].to_string(), "127.0.0.1:5060");
+        let users: Vec<_> = config.users.iter().map(|u| (&*u.name, u.password.as_ref().unwrap().reveal())).collect();
+        assert_eq!(users, [("1001", "demo-1001"), ("1002", "demo-1002")]);
+        assert!(config.demo.test_numbers && config.is_demo());
+    }
+
+    #[test]
+    fn the_environment_overrides_any_level_and_lists() {
+        let config = with(&[
+            ("WSG_COLOUR", "green"),
+            ("WSG_HTTP__LISTEN", "127.0.0.1:9999"),
+            ("WSG_SIP__LISTEN", "127.0.0.1:5070,[::1]:5070"),
+            ("WSG_SIP__PROXY__TARGET", "sip.example.com"),
+            ("WSG_SIP__PROXY__DOMAIN", "example.com"),
+            ("WSG_MEDIA__WORKERS", "3"),
+            ("WSG_NODE", "7"),
+        ])
+        .unwrap();
+        assert_eq!((config.colour.as_str(), config.node.as_str()), ("green", "7"));
+        assert_eq!(config.http.listen.port(), 9999);
+        assert_eq!(config.sip.listen.len(), 2);
+        assert_eq!(config.sip.proxy.unwrap().target.port, 5060);
+        assert_eq!(config.media.workers, 3);
+    }
+
+    #[test]
+    fn a_bad_value_is_named_by_its_key() {
+        assert!(error(&[("WSG_HTTP__LISTEN", "nowhere")]).starts_with("http.listen: "));
+        assert!(error(&[("WSG_HTTP__LISTEM", "127.0.0.1:1")]).contains("listem"));
+        assert!(error(&[("WSG_HTTP__LISTEN", "0.0.0.0:8080")]).starts_with("http.listen: "));
+        assert!(error(&[("WSG_SIP__TRUSTED", "10.0.0.0/64")]).starts_with("sip.trusted"));
+        assert!(error(&[("WSG_MEDIA__RTP_PORT_HIGH", "20000")]).starts_with("media.rtp_port_high: "));
+        assert!(error(&[("WSG_LOG__LEVEL", "lo=ud=er")]).starts_with("log.level: "));
+        assert!(error(&[("WSG_MEDIA__SIP_CODECS", "g729")]).starts_with("media.sip_codecs"));
+    }
+
+    #[test]
+    fn plain_http_beyond_loopback_needs_a_word() {
+        let listen = ("WSG_HTTP__LISTEN", "0.0.0.0:8080");
+        assert!(with(&[listen, ("WSG_HTTP__INSECURE_ALLOW_PLAINTEXT", "true")]).is_ok());
+        assert!(with(&[listen, ("WSG_HTTP__TRUSTED_PROXIES", "10.0.0.0/8")]).is_ok());
+    }
+
+    #[test]
+    fn printed_configuration_reads_back_and_hides_secrets() {
+        let text = with(&[]).unwrap().to_toml();
+        assert!(!text.contains("demo-1001"), "{text}");
+        assert!(text.contains("***"));
+        let file = std::env::temp_dir().join(format!("wsg-config-{}.toml", std::process::id()));
+        std::fs::write(&file, text).unwrap();
+        let again = load(Some(&file), HashMap::new());
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(again.unwrap().users.len(), 2);
+    }
+
+    #[test]
+    fn a_file_replaces_the_demo_users() {
+        let file = std::env::temp_dir().join(format!("wsg-config-file-{}.toml", std::process::id()));
+        std::fs::write(&file, "node = \"a\"\n[[users]]\nname = \"x\"\npassword = \"y\"\n").unwrap();
+        let config = load(Some(&file), HashMap::new()).unwrap();
+        std::fs::write(&file, "node = [unclosed\n").unwrap();
+        let broken = load(Some(&file), HashMap::new()).unwrap_err().to_string();
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(config.users.len(), 1);
+        assert!(!config.demo.test_numbers);
+        assert!(broken.contains("wsg-config-file") && !broken.contains('\n'), "{broken}");
+    }
+}

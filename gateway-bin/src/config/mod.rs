@@ -1,0 +1,194 @@
+//! Configuration: embedded defaults, a TOML file, and environment variables over both.
+//!
+//! `WSG_` and the upper-case path override any value, with `__` between levels: `WSG_HTTP__LISTEN=127.0.0.1:9090`.
+//! Unknown keys are refused, so that a misspelt one is noticed.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use webrtc_sip_core::codec::CodecKind;
+
+mod check;
+mod load;
+mod values;
+
+pub use load::ConfigError;
+pub use values::{HostPort, Network, Secret};
+
+/// Everything that can be configured. `defaults.toml` beside this file explains each key.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub node: String,
+    pub colour: String,
+    pub http: Http,
+    pub metrics: Metrics,
+    pub sip: Sip,
+    pub media: Media,
+    pub log: Log,
+    pub limits: Limits,
+    pub shutdown: Shutdown,
+    pub demo: Demo,
+    #[serde(default)]
+    pub users: Vec<User>,
+    /// Where this came from; none for the embedded defaults, which hold demo users.
+    #[serde(skip)]
+    pub source: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    pub listen: SocketAddr,
+    pub trusted_proxies: Vec<Network>,
+    pub insecure_allow_plaintext: bool,
+    pub allowed_origins: Vec<String>,
+    pub max_connections: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metrics {
+    pub listen: SocketAddr,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sip {
+    pub listen: Vec<SocketAddr>,
+    pub advertised: Vec<SocketAddr>,
+    pub domain: String,
+    pub trusted: Vec<Network>,
+    pub max_tcp_connections: usize,
+    pub routes: Vec<Route>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<Proxy>,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub numbers: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
+    pub target: HostPort,
+    #[serde(default)]
+    pub tcp: bool,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Proxy {
+    pub target: HostPort,
+    #[serde(default)]
+    pub tcp: bool,
+    pub domain: String,
+    #[serde(default = "ten_minutes")]
+    pub registration_seconds: u32,
+}
+
+fn ten_minutes() -> u32 {
+    600
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Media {
+    pub listen: Vec<IpAddr>,
+    pub advertised: Vec<IpAddr>,
+    pub webrtc_port: u16,
+    pub rtp_port_low: u16,
+    pub rtp_port_high: u16,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rtp_advertised: Option<IpAddr>,
+    pub workers: usize,
+    pub browser_codecs: Vec<CodecKind>,
+    pub sip_codecs: Vec<CodecKind>,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    pub format: LogFormat,
+    pub level: String,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    Json,
+    Text,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    pub sign_ins: usize,
+    pub calls: usize,
+    pub calls_per_user: usize,
+    pub client_message_bytes: usize,
+    pub ring_seconds: u64,
+    pub sign_in_hours: u64,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shutdown {
+    pub drain_seconds: u64,
+    pub interrupt_drain_seconds: u64,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Demo {
+    pub test_numbers: bool,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct User {
+    pub name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<Secret>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_hash: Option<Secret>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sip_user: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sip_password: Option<Secret>,
+}
+
+impl Config {
+    /// The defaults, the file if one is named (else the demo users and numbers), the environment; all checked.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        load::load(file, std::env::vars().collect())
+    }
+
+    /// The embedded defaults with the demo users and numbers, without a look at the environment.
+    pub fn demo() -> Self {
+        load::load(None, std::collections::HashMap::new()).expect("the embedded defaults are valid, as a test shows")
+    }
+
+    /// Whether this is the embedded configuration with its published passwords.
+    pub fn is_demo(&self) -> bool {
+        self.source.is_none()
+    }
+
+    /// As TOML, with secrets blacked out.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("strings, numbers and tables can be written as TOML")
+    }
+}

@@ -1,0 +1,126 @@
+//! Types of single values: secrets, networks, host and port.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use webrtc_sip_core::gateway::{IpNetwork, SipTarget};
+
+/// Text that is never printed.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text, for the one place that needs it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(text: &str) -> Self {
+        Secret(text.to_owned())
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("***")
+    }
+}
+
+/// An address range in CIDR notation, or one address.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Network(pub IpNetwork);
+
+impl FromStr for Network {
+    type Err = NotANetwork;
+
+    fn from_str(text: &str) -> Result<Self, NotANetwork> {
+        let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
+        let address: std::net::IpAddr = address.parse().map_err(|_| NotANetwork)?;
+        let longest = if address.is_ipv4() { 32 } else { 128 };
+        let prefix_len = prefix.map_or(Ok(longest), str::parse).map_err(|_| NotANetwork)?;
+        if prefix_len > longest {
+            return Err(NotANetwork);
+        }
+        Ok(Network(IpNetwork { address, prefix_len }))
+    }
+}
+
+impl TryFrom<String> for Network {
+    type Error = NotANetwork;
+
+    fn try_from(text: String) -> Result<Self, NotANetwork> {
+        text.parse()
+    }
+}
+
+impl From<Network> for String {
+    fn from(network: Network) -> String {
+        format!("{}/{}", network.0.address, network.0.prefix_len)
+    }
+}
+
+/// Not an address range.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("expected an address range such as 10.0.0.0/8")]
+pub struct NotANetwork;
+
+/// A host name or address and a port; 5060 when none is given.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct HostPort {
+    /// Host name or address, IPv6 without brackets.
+    pub host: String,
+    pub port: u16,
+}
+
+impl HostPort {
+    /// As a next hop for the core.
+    pub fn target(&self, tcp: bool) -> SipTarget {
+        SipTarget { host: self.host.clone(), port: self.port, tcp }
+    }
+}
+
+impl TryFrom<String> for HostPort {
+    type Error = NotAHost;
+
+    fn try_from(text: String) -> Result<Self, NotAHost> {
+        let (host, port) = match text.strip_prefix('[') {
+            Some(rest) => {
+                let (host, after) = rest.split_once(']').ok_or(NotAHost)?;
+                (host, after.strip_prefix(':'))
+            }
+            None => text.split_once(':').map_or((text.as_str(), None), |(host, port)| (host, Some(port))),
+        };
+        let port = port.map_or(Ok(5060), str::parse).map_err(|_| NotAHost)?;
+        if host.is_empty() || port == 0 {
+            return Err(NotAHost);
+        }
+        Ok(HostPort { host: host.to_owned(), port })
+    }
+}
+
+impl From<HostPort> for String {
+    fn from(value: HostPort) -> String {
+        if value.host.contains(':') {
+            format!("[{}]:{}", value.host, value.port)
+        } else {
+            format!("{}:{}", value.host, value.port)
+        }
+    }
+}
+
+/// Not a host and port.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("expected a host and port such as sip.example.com:5060")]
+pub struct NotAHost;

@@ -1,0 +1,118 @@
+//! Accepting connections: TLS where configured, limits, and time for the request to arrive.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_rustls::TlsAcceptor;
+
+use crate::config::{ConfigError, Tls};
+
+const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A request's header must be complete this long after the connection is open or the last response is sent.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
+/// Request header and read buffer.
+const MAX_HEADER_BYTES: usize = 16 * 1024;
+
+/// The TLS configuration in force; replaced when certificates are reloaded.
+pub(crate) type TlsSettings = Arc<ArcSwap<ServerConfig>>;
+
+/// The place of a connection among those that are counted. Travels with its requests, because a WebSocket lives on when
+/// the HTTP connection is over.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    _permit: Arc<OwnedSemaphorePermit>,
+}
+
+/// Binds a listener; the error names the address.
+pub(crate) async fn bind(address: SocketAddr, purpose: &str) -> io::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| io::Error::new(error.kind(), format!("TCP {address} for {purpose}: {error}")))
+}
+
+/// Reads certificate chain and key.
+pub(crate) fn load_tls(tls: &Tls) -> Result<ServerConfig, ConfigError> {
+    let problem = |key: &str, problem: String| ConfigError::Key { key: format!("http.tls.{key}"), problem };
+    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(&tls.certificate)
+        .and_then(Iterator::collect)
+        .map_err(|error| problem("certificate", format!("{}: {error}", tls.certificate.display())))?;
+    let key = PrivateKeyDer::from_pem_file(&tls.key)
+        .map_err(|error| problem("key", format!("{}: {error}", tls.key.display())))?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut server = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| problem("certificate", error.to_string()))?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .map_err(|error| problem("certificate", error.to_string()))?;
+    // WebSocket upgrades need HTTP/1.1.
+    server.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(server)
+}
+
+/// Serves `router` until the task is dropped.
+pub(crate) async fn serve(listener: TcpListener, router: Router, tls: Option<TlsSettings>, max_connections: usize) {
+    let limit = Arc::new(Semaphore::new(max_connections));
+    loop {
+        let Ok(permit) = limit.clone().acquire_owned().await else { return };
+        let (stream, _) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of descriptors, or the connection is gone already: give others time to close theirs.
+                tracing::warn!(%error, "a connection wasn't accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        // Signalling messages are small and wait for nothing.
+        let _ = stream.set_nodelay(true);
+        let place = Place { _permit: Arc::new(permit) };
+        tokio::spawn(serve_connection(stream, router.clone(), tls.clone(), place));
+    }
+}
+
+async fn serve_connection(stream: TcpStream, router: Router, tls: Option<TlsSettings>, place: Place) {
+    match tls {
+        None => serve_http(stream, router, place).await,
+        Some(settings) => {
+            let handshake = TlsAcceptor::from(settings.load_full()).accept(stream);
+            match tokio::time::timeout(TLS_HANDSHAKE_TIMEOUT, handshake).await {
+                Ok(Ok(stream)) => serve_http(stream, router, place).await,
+                Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
+                Err(_) => tracing::debug!("TLS handshake timed out"),
+            }
+        }
+    }
+}
+
+async fn serve_http(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, router: Router, place: Place) {
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(place.clone());
+        router.call(request)
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(MAX_HEADER_BYTES)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades()
+        .await;
+    if let Err(error) = served {
+        tracing::trace!(%error, "HTTP connection ended");
+    }
+}

@@ -1,0 +1,125 @@
+//! The HTTP listener: softphone page, signalling, health.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+
+mod cookie;
+mod health;
+mod listener;
+mod origin;
+mod page;
+mod rpc;
+mod ws;
+
+pub(crate) use listener::{Place, TlsSettings, bind, load_tls, serve};
+pub(crate) use origin::Origins;
+
+use crate::config::Config;
+use crate::control::{ControlHandle, LinkIds};
+
+/// Longer than a long poll; everything else answers far sooner.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(35);
+
+/// Where the process stands in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Phase {
+    Starting,
+    Up,
+    Draining,
+}
+
+/// The phase, shared.
+#[derive(Debug)]
+pub(crate) struct SharedPhase(AtomicU8);
+
+impl Default for SharedPhase {
+    fn default() -> Self {
+        SharedPhase(AtomicU8::new(Phase::Starting as u8))
+    }
+}
+
+impl SharedPhase {
+    /// Where the process stands.
+    pub(crate) fn get(&self) -> Phase {
+        match self.0.load(Ordering::Relaxed) {
+            0 => Phase::Starting,
+            1 => Phase::Up,
+            _ => Phase::Draining,
+        }
+    }
+
+    /// Moves on.
+    pub(crate) fn set(&self, phase: Phase) {
+        self.0.store(phase as u8, Ordering::Relaxed);
+    }
+}
+
+/// What every handler may look at.
+#[derive(Debug)]
+pub(crate) struct HttpState {
+    pub(crate) control: ControlHandle,
+    pub(crate) links: LinkIds,
+    pub(crate) phase: Arc<SharedPhase>,
+    pub(crate) origins: Origins,
+    pub(crate) node: String,
+    pub(crate) colour: String,
+    pub(crate) demo: bool,
+    pub(crate) max_message_bytes: usize,
+    /// `Set-Cookie` of signalling responses.
+    pub(crate) cookie: axum::http::HeaderValue,
+    pub(crate) started: Instant,
+}
+
+impl HttpState {
+    /// For a process that starts now.
+    pub(crate) fn new(config: &Config, control: ControlHandle, phase: Arc<SharedPhase>) -> Self {
+        HttpState {
+            control,
+            links: LinkIds::default(),
+            phase,
+            origins: Origins::new(&config.http.allowed_origins),
+            node: config.node.clone(),
+            colour: config.colour.clone(),
+            demo: config.is_demo(),
+            max_message_bytes: config.limits.client_message_bytes,
+            cookie: cookie::route_cookie(config),
+            started: Instant::now(),
+        }
+    }
+}
+
+/// Every path of the listener.
+pub(crate) fn router(state: Arc<HttpState>) -> Router {
+    let signalling = Router::new()
+        .route("/v1/ws", get(ws::upgrade))
+        .route("/v1/rpc", post(rpc::call))
+        .route("/v1/events", get(rpc::poll))
+        .layer(middleware::from_fn_with_state(state.clone(), cookie::set))
+        .layer(state.origins.cors());
+    Router::new()
+        .merge(signalling)
+        .route("/ping", get(health::ping))
+        .route("/isAlive", get(health::is_alive))
+        .route("/about", get(health::about))
+        .route("/ready", get(health::ready))
+        .fallback(page::serve)
+        .layer(DefaultBodyLimit::max(state.max_message_bytes))
+        .layer(middleware::from_fn(time_limit))
+        .with_state(state)
+}
+
+async fn time_limit(request: axum::extract::Request, next: Next) -> Response {
+    match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => StatusCode::REQUEST_TIMEOUT.into_response(),
+    }
+}

@@ -1,0 +1,83 @@
+//! Writes the Prometheus text format. Own code because the contract's names stand exactly as they are: the usual
+//! library appends `_total` to counters.
+
+use std::fmt::{Display, Write};
+
+/// What a metric is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kind {
+    Counter,
+    Gauge,
+}
+
+/// A page in the making.
+#[derive(Debug, Default)]
+pub(super) struct Exposition(String);
+
+impl Exposition {
+    /// A metric with one value.
+    pub(super) fn single(&mut self, kind: Kind, name: &str, help: &str, value: impl Display) {
+        self.head(kind, name, help);
+        self.sample(name, &[], value);
+    }
+
+    /// A metric with labelled values.
+    pub(super) fn labelled<'a, V: Display>(
+        &mut self,
+        kind: Kind,
+        name: &str,
+        help: &str,
+        samples: impl IntoIterator<Item = (Vec<(&'a str, &'a str)>, V)>,
+    ) {
+        self.head(kind, name, help);
+        for (labels, value) in samples {
+            self.sample(name, &labels, value);
+        }
+    }
+
+    /// The page.
+    pub(super) fn finish(self) -> String {
+        self.0
+    }
+
+    fn head(&mut self, kind: Kind, name: &str, help: &str) {
+        let kind = match kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+        };
+        self.line(format_args!("# HELP {name} {help}"));
+        self.line(format_args!("# TYPE {name} {kind}"));
+    }
+
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+        if labels.is_empty() {
+            return self.line(format_args!("{name} {value}"));
+        }
+        let labels: Vec<String> = labels.iter().map(|(key, value)| format!("{key}=\"{}\"", escape(value))).collect();
+        self.line(format_args!("{name}{{{}}} {value}", labels.join(",")));
+    }
+
+    fn line(&mut self, line: std::fmt::Arguments<'_>) {
+        writeln!(self.0, "{line}").expect("writing to a string can't fail");
+    }
+}
+
+fn escape(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_have_help_type_and_escaped_labels() {
+        let mut page = Exposition::default();
+        page.single(Kind::Gauge, "a", "What a is.", 3);
+        page.labelled(Kind::Counter, "b", "What b is.", [(vec![("x", "say \"hi\"\\")], 1.5)]);
+        assert_eq!(
+            page.finish(),
+            "# HELP a What a is.\n# TYPE a gauge\na 3\n# HELP b What b is.\n# TYPE b counter\nb{x=\"say \\\"hi\\\"\\\\\"} 1.5\n"
+        );
+    }
+}

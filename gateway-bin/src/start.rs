@@ -1,0 +1,246 @@
+//! Bringing everything up, in an order in which nothing is reachable before it works, and taking it down again.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use arc_swap::ArcSwap;
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::task::JoinHandle;
+use webrtc_sip_core::crypto::{CertificateError, CryptoProvider, DtlsCertificate};
+use webrtc_sip_core::gateway::{Gateway, GatewayConfig, Route, RouteMatch, ShardAddresses, SipProxy, SipSocket};
+use webrtc_sip_core::ids::ShardId;
+use webrtc_sip_core::media::MediaShard;
+
+use crate::config::{Config, ConfigError};
+use crate::control::{self, Control, ControlHandle, Inside, PortPool, SipSockets};
+use crate::http::{self, HttpState, Phase, SharedPhase, TlsSettings};
+use crate::media::ports::PortRange;
+use crate::media::{self, SocketIds, WorkerHandle, WorkerOutput, WorkerSetup};
+use crate::users::Users;
+use crate::{limits, metrics};
+
+/// Reports of the media workers that may wait for the control task.
+const MAX_MEDIA_REPORTS: usize = 4096;
+/// The metrics listener is for a scraper or two.
+const MAX_METRICS_CONNECTIONS: usize = 32;
+/// Longer than the control task needs to say goodbye.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why a gateway doesn't start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The configuration names something that can't be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// An address is taken, or the system refuses something else.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// No certificate for DTLS could be made.
+    #[error("DTLS certificate: {0}")]
+    Certificate(#[from] CertificateError),
+}
+
+/// A whole gateway inside this process.
+#[derive(Debug)]
+pub struct Running {
+    /// Where the page and the signalling are.
+    pub http: SocketAddr,
+    /// Where `/metrics` is.
+    pub metrics: SocketAddr,
+    /// Where SIP is taken.
+    pub sip: Vec<SocketAddr>,
+    control: ControlHandle,
+    phase: Arc<SharedPhase>,
+    tls: Option<TlsSettings>,
+    drained: Mutex<Option<oneshot::Receiver<()>>>,
+    control_task: JoinHandle<()>,
+    listeners: Vec<JoinHandle<()>>,
+}
+
+/// Reads the files that the configuration names, without starting anything.
+pub fn check(config: &Config) -> Result<(), ConfigError> {
+    config.http.tls.as_ref().map_or(Ok(()), |tls| http::load_tls(tls).map(drop))
+}
+
+/// Starts a gateway on the current tokio runtime.
+pub async fn start(config: Config) -> Result<Running, StartError> {
+    limits::raise_open_files(&config);
+    let tls = match &config.http.tls {
+        Some(tls) => Some(Arc::new(ArcSwap::from_pointee(http::load_tls(tls)?))),
+        None => None,
+    };
+    let http_listener = http::bind(config.http.listen, "HTTP").await?;
+    let metrics_listener = http::bind(config.metrics.listen, "metrics").await?;
+    let (http_address, metrics_address) = (http_listener.local_addr()?, metrics_listener.local_addr()?);
+
+    let ids = Arc::new(SocketIds::default());
+    let (mut sip, sip_bound) = SipSockets::bind(&ids, &config.sip.listen, config.sip.max_tcp_connections).await?;
+    let (reports, media) = mpsc::channel(MAX_MEDIA_REPORTS);
+    let crypto = CryptoProvider::system();
+    let certificate = DtlsCertificate::generate(&crypto, SystemTime::now())?;
+    let (workers, shards) = start_workers(&config, &ids, &crypto, reports)?;
+
+    let sip_sockets: Vec<SipSocket> = sip_bound
+        .iter()
+        .enumerate()
+        .map(|(index, (socket, bound))| SipSocket {
+            socket: *socket,
+            bound: *bound,
+            advertised: config.sip.advertised.get(index).copied().unwrap_or(*bound),
+        })
+        .collect();
+    let gateway = Gateway::new(
+        Instant::now(),
+        SystemTime::now(),
+        GatewayConfig {
+            certificate_fingerprint: certificate.fingerprint_sha256(),
+            ..gateway_config(&config, sip_sockets, shards)
+        },
+        crypto.clone(),
+        &crypto.bytes(),
+    );
+
+    let (handle, inbox) = control::queues();
+    sip.start(&handle.outside);
+    let range = PortRange::new(config.media.rtp_port_low, config.media.rtp_port_high, u64::from(crypto.u32()));
+    let (drained_sender, drained) = oneshot::channel();
+    let control = Control {
+        gateway,
+        handle: handle.clone(),
+        workers,
+        media,
+        sip,
+        ports: PortPool::new(range, ids, config.media.rtp_advertised),
+        users: Arc::new(Users::new(&config.users)),
+        drained: Some(drained_sender),
+    };
+    let control_task = tokio::spawn(control.run(inbox));
+
+    let phase = Arc::new(SharedPhase::default());
+    let state = Arc::new(HttpState::new(&config, handle.clone(), phase.clone()));
+    let serve_http = http::serve(http_listener, http::router(state), tls.clone(), config.http.max_connections);
+    let serve_metrics = http::serve(metrics_listener, metrics::router(handle.clone()), None, MAX_METRICS_CONNECTIONS);
+    let listeners = vec![tokio::spawn(serve_http), tokio::spawn(serve_metrics)];
+    phase.set(Phase::Up);
+    Ok(Running {
+        http: http_address,
+        metrics: metrics_address,
+        sip: sip_bound.into_iter().map(|(_, bound)| bound).collect(),
+        control: handle,
+        phase,
+        tls,
+        drained: Mutex::new(Some(drained)),
+        control_task,
+        listeners,
+    })
+}
+
+fn start_workers(
+    config: &Config,
+    ids: &SocketIds,
+    crypto: &CryptoProvider,
+    reports: mpsc::Sender<WorkerOutput>,
+) -> io::Result<(Vec<WorkerHandle>, Vec<ShardAddresses>)> {
+    let addresses: Vec<IpAddr> = match config.media.listen.as_slice() {
+        [] => media::addresses::candidate_addresses(),
+        listen => listen.to_vec(),
+    };
+    let count = match config.media.workers {
+        // Respects the cgroup's CPU quota.
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        count => count,
+    };
+    let mut workers = Vec::with_capacity(count);
+    let mut shards = Vec::with_capacity(count);
+    for index in 0..count {
+        let shard = ShardId(index as u64);
+        let port = match config.media.webrtc_port {
+            0 => 0,
+            base => base.checked_add(index as u16).ok_or_else(|| {
+                io::Error::other("media.webrtc_port: there are fewer ports above it than media workers")
+            })?,
+        };
+        let webrtc = media::bind_webrtc(ids, &addresses, port)?;
+        let bound: Vec<SocketAddr> = webrtc.iter().map(|(_, _, bound)| *bound).collect();
+        shards.push(media::candidates(shard, &bound, &config.media.advertised));
+        let _ = crypto;
+        workers.push(WorkerHandle::start(WorkerSetup { shard, webrtc }, MediaShard::default(), reports.clone())?);
+    }
+    Ok((workers, shards))
+}
+
+fn gateway_config(config: &Config, sip_sockets: Vec<SipSocket>, shards: Vec<ShardAddresses>) -> GatewayConfig {
+    let routes = config.sip.routes.iter().map(|route| Route {
+        matches: match &route.prefix {
+            Some(prefix) => RouteMatch::Prefix(prefix.clone()),
+            None => RouteMatch::Exactly(route.numbers.clone()),
+        },
+        target: route.target.target(route.tcp),
+    });
+    let proxy = config.sip.proxy.as_ref().map(|proxy| SipProxy {
+        target: proxy.target.target(proxy.tcp),
+        domain: proxy.domain.clone(),
+        registration_lifetime: Duration::from_secs(u64::from(proxy.registration_seconds)),
+    });
+    GatewayConfig {
+        sip_sockets,
+        shards,
+        routes: routes.collect(),
+        proxy,
+        trusted: config.sip.trusted.iter().map(|network| network.0).collect(),
+        browser_codecs: config.media.browser_codecs.clone(),
+        sip_codecs: config.media.sip_codecs.clone(),
+        domain: config.sip.domain.clone(),
+        ring_timeout: Duration::from_secs(config.limits.ring_seconds),
+        sign_in_lifetime: Duration::from_secs(config.limits.sign_in_hours * 3600),
+        max_sign_ins: config.limits.sign_ins,
+        max_calls: config.limits.calls,
+        max_calls_per_sign_in: config.limits.calls_per_user,
+        max_client_message_bytes: config.limits.client_message_bytes,
+        ..GatewayConfig::default()
+    }
+}
+
+impl Running {
+    /// Takes over users and certificates. What can't be read is left as it is, and logged.
+    pub async fn reload(&self, config: &Config) {
+        // The control task is gone only when the process ends.
+        let _ = self.control.inside.send(Inside::Users(Arc::new(Users::new(&config.users)))).await;
+        if let (Some(settings), Some(tls)) = (&self.tls, &config.http.tls) {
+            match http::load_tls(tls) {
+                Ok(server) => settings.store(Arc::new(server)),
+                Err(error) => tracing::error!(%error, "the certificate wasn't reloaded"),
+            }
+        }
+        tracing::info!("configuration reloaded");
+    }
+
+    /// Takes no new calls from now on. What it returns is done when the last call is over.
+    pub async fn drain(&self) -> impl Future<Output = ()> + use<> {
+        self.phase.set(Phase::Draining);
+        let _ = self.control.inside.send(Inside::Drain).await;
+        let drained = self.drained.lock().await.take();
+        async move {
+            match drained {
+                // An error means that the control task ended, which is as good.
+                Some(drained) => drop(drained.await),
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Ends every call and stops.
+    pub async fn stop(self) {
+        self.phase.set(Phase::Draining);
+        let _ = self.control.inside.send(Inside::Shutdown).await;
+        if tokio::time::timeout(STOP_TIMEOUT, self.control_task).await.is_err() {
+            tracing::error!("the control task didn't end in time");
+        }
+        for listener in self.listeners {
+            listener.abort();
+        }
+    }
+}
