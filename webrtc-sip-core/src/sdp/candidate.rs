@@ -116,14 +116,13 @@ impl Candidate {
         addresses.iter().enumerate().map(host).collect()
     }
 
-    /// Where to send checks, if that is known and can be done: UDP to an IP address and a real port.
+    /// Where to send checks, if that is known and can be done: UDP to an IP address and a real port, for component 1,
+    /// which is the only one with rtcp-mux (RFC 5761 section 5.1.3).
     pub fn usable_address(&self) -> Option<SocketAddr> {
-        match (&self.address, self.transport) {
-            (CandidateAddress::Ip(ip), CandidateTransport::Udp) if self.port != 0 && !ip.is_unspecified() => {
-                Some(SocketAddr::new(*ip, self.port))
-            }
-            _ => None,
-        }
+        let CandidateAddress::Ip(ip) = self.address else { return None };
+        let usable =
+            self.component == 1 && self.transport == CandidateTransport::Udp && self.port != 0 && !ip.is_unspecified();
+        usable.then(|| SocketAddr::new(ip, self.port))
     }
 }
 
@@ -163,11 +162,10 @@ pub(super) fn is_host_name(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'))
 }
 
-/// The candidates among the values of `a=candidate` that checks can be sent to, each as `candidate:...`. With rtcp-mux
-/// there is only component 1 (RFC 5761 section 5.1.3).
+/// The candidates among the values of `a=candidate` that checks can be sent to, each as `candidate:...`.
 pub(super) fn usable<'a>(values: impl Iterator<Item = &'a str>, limit: usize) -> Vec<String> {
     values
-        .filter(|value| Candidate::parse(value).is_ok_and(|c| c.component == 1 && c.usable_address().is_some()))
+        .filter(|value| Candidate::parse(value).is_ok_and(|candidate| candidate.usable_address().is_some()))
         .take(limit)
         .map(|value| format!("candidate:{}", value_of(value)))
         .collect()
@@ -194,6 +192,14 @@ mod tests {
         let candidate = Candidate::parse(text).unwrap();
         assert!(matches!(&candidate.address, CandidateAddress::Name(name) if name.ends_with(".local")));
         assert_eq!(candidate.usable_address(), None);
+    }
+
+    #[test]
+    fn only_component_1_is_of_use() {
+        for (component, usable) in [(1, true), (2, false), (256, false)] {
+            let text = format!("candidate:0 {component} UDP 1 192.0.2.2 5000 typ host");
+            assert_eq!(Candidate::parse(&text).unwrap().usable_address().is_some(), usable);
+        }
     }
 
     #[test]

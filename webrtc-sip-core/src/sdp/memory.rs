@@ -6,6 +6,7 @@ use sdp_types::{Connection, Media, Session};
 use serde::{Deserialize, Serialize};
 
 use super::description::Section;
+use super::direction::Direction;
 use super::error::SdpError;
 use super::formats::PayloadMap;
 
@@ -147,6 +148,12 @@ impl Memory {
             }
         }
         Err(reason.unwrap_or(SdpError::NoAudio))
+    }
+
+    /// Whether the far side holds us after it answered `answered` to our `offered`. Where we offered to send nothing,
+    /// the answer can't say whether it would have been taken.
+    pub(super) fn held_by_answer(&self, offered: Direction, answered: Direction) -> bool {
+        if offered.sends() { !answered.receives() } else { self.remote_hold }
     }
 
     /// Takes note of a finished exchange.

@@ -15,6 +15,7 @@
 
 mod agreed;
 mod attributes;
+mod bundle;
 mod candidate;
 mod description;
 mod direction;

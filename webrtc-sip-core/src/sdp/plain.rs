@@ -82,8 +82,8 @@ impl SipNegotiator {
     }
 
     /// Answers an offer (RFC 3264 section 6).
-    pub fn answer(&mut self, offer: &[u8]) -> Result<(String, AgreedSip), SdpError> {
-        let offer = description::parse(offer)?;
+    pub fn answer(&mut self, offer: impl AsRef<[u8]>) -> Result<(String, AgreedSip), SdpError> {
+        let offer = description::parse(offer.as_ref())?;
         let (index, found) = self.memory.choose_audio(&offer, |section| self.assess(section))?;
         let section = Section { session: &offer, media: &offer.medias[index] };
         let direction = found.direction.reversed().and(self.direction);
@@ -116,19 +116,19 @@ impl SipNegotiator {
 
     /// Reads an answer that may not be the last one to the offer, as in a provisional response (RFC 3261
     /// section 13.2.1), without ending the exchange.
-    pub fn early_answer(&self, pending: &PendingSipOffer, answer: &[u8]) -> Result<AgreedSip, SdpError> {
+    pub fn early_answer(&self, pending: &PendingSipOffer, answer: impl AsRef<[u8]>) -> Result<AgreedSip, SdpError> {
         if pending.revision != self.memory.revision {
             return Err(SdpError::StaleOffer);
         }
-        self.read_answer(pending, &description::parse(answer)?).map(|(agreed, _)| agreed)
+        self.read_answer(pending, &description::parse(answer.as_ref())?).map(|(agreed, _)| agreed)
     }
 
     /// Reads the answer to our offer (RFC 3264 section 7).
-    pub fn accept_answer(&mut self, pending: PendingSipOffer, answer: &[u8]) -> Result<AgreedSip, SdpError> {
+    pub fn accept_answer(&mut self, pending: PendingSipOffer, answer: impl AsRef<[u8]>) -> Result<AgreedSip, SdpError> {
         if pending.revision != self.memory.revision {
             return Err(SdpError::StaleOffer);
         }
-        let answer = description::parse(answer)?;
+        let answer = description::parse(answer.as_ref())?;
         let (agreed, theirs) = self.read_answer(&pending, &answer)?;
         if let Some(media) = answer.medias.get(self.memory.audio) {
             self.memory.payloads.learn(Section { session: &answer, media }, &theirs);
@@ -146,8 +146,7 @@ impl SipNegotiator {
         formats.retain(|their| pending.formats.iter().any(|our| our.payload == their.payload));
         let direction = theirs.reversed().and(pending.direction);
         let audio = formats::agree(&pending.formats, &formats, direction, section).ok_or(SdpError::NoCommonCodec)?;
-        // Where we offered to send nothing, the answer can't say whether it would have been taken.
-        let remote_hold = if pending.direction.sends() { !theirs.receives() } else { self.memory.remote_hold };
+        let remote_hold = self.memory.held_by_answer(pending.direction, theirs);
         Ok((AgreedSip { audio, remote_hold, remote }, formats))
     }
 

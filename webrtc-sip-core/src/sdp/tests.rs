@@ -2,6 +2,12 @@
 
 mod browsers;
 mod directions;
+mod exchanges;
+mod formats;
+mod properties;
+mod rfc;
+mod tolerance;
+mod transport;
 
 use crate::codec::CodecKind;
 
@@ -59,4 +65,8 @@ fn plain(formats: &str, attributes: &[&str]) -> Vec<u8> {
 /// The lines of a description that begin with `prefix`, without it.
 fn lines<'a>(text: &'a str, prefix: &str) -> Vec<&'a str> {
     text.lines().filter_map(|line| line.strip_prefix(prefix)).collect()
+}
+
+fn numbers(accept: &[AudioFormat]) -> Vec<u8> {
+    accept.iter().map(|format| format.payload_type).collect()
 }

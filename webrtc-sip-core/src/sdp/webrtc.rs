@@ -9,6 +9,7 @@ use crate::codec::CodecKind;
 
 use super::agreed::{AgreedWebRtc, RemoteTransport};
 use super::attributes::{DtlsRole, Fingerprint, IceCredentials, sha256_fingerprint};
+use super::bundle::{self, fingerprints, transport, transport_section};
 use super::candidate::{self, Candidate};
 use super::description::{self, Section};
 use super::direction::Direction;
@@ -18,8 +19,6 @@ use super::memory::{Memory, SectionMemory};
 
 /// Candidates that are kept of one description.
 const MAX_CANDIDATES: usize = 64;
-/// Announced synchronisation sources that are kept.
-const MAX_SSRCS: usize = 16;
 /// Port in the `m=` line of a section whose address ICE finds (RFC 8840 section 4.1.1).
 const DISCARD_PORT: u16 = 9;
 
@@ -112,8 +111,12 @@ impl WebRtcNegotiator {
     }
 
     /// Answers an offer (RFC 9429 section 5.3). When it restarts ICE, `fresh` becomes our credentials.
-    pub fn answer(&mut self, offer: &str, fresh: IceCredentials) -> Result<(String, AgreedWebRtc), SdpError> {
-        let offer = description::parse(offer.as_bytes())?;
+    pub fn answer(
+        &mut self,
+        offer: impl AsRef<[u8]>,
+        fresh: IceCredentials,
+    ) -> Result<(String, AgreedWebRtc), SdpError> {
+        let offer = description::parse(offer.as_ref())?;
         let (index, found) = self.memory.choose_audio(&offer, |section| self.assess(section))?;
         let section = Section { session: &offer, media: &offer.medias[index] };
         let dtls_role = self.role_for(&found)?;
@@ -127,7 +130,7 @@ impl WebRtcNegotiator {
         }
         let sections: Vec<SectionMemory> = Section::all(&offer).map(SectionMemory::of).collect();
         let mut answer = self.describe(&sections, index, &found.formats, direction, &self.local.ice, dtls_role.setup());
-        bundle(&mut answer, section.group("BUNDLE").and(section.mid()));
+        write_group(&mut answer, section.group("BUNDLE").and(section.mid()));
         self.memory.payloads.learn(section, &found.formats);
         let remote_hold = !section.direction().receives();
         let mid = section.mid().map(str::to_owned);
@@ -150,7 +153,7 @@ impl WebRtcNegotiator {
         let ice = ice_restart.unwrap_or_else(|| self.local.ice.clone());
         let index = self.memory.audio;
         let mut offer = self.describe(&sections, index, &formats, self.direction, &ice, "actpass");
-        bundle(&mut offer, sections.get(index).and_then(|section| section.mid.as_deref()));
+        write_group(&mut offer, sections.get(index).and_then(|section| section.mid.as_deref()));
         if let Some(audio) = offer.medias.get_mut(index) {
             // RFC 8858 section 4: there is no RTCP port to fall back to.
             audio.add_attribute_from_str("rtcp-mux-only");
@@ -162,11 +165,15 @@ impl WebRtcNegotiator {
     }
 
     /// Reads the answer to our offer (RFC 9429 section 5.11).
-    pub fn accept_answer(&mut self, pending: PendingWebRtcOffer, answer: &str) -> Result<AgreedWebRtc, SdpError> {
+    pub fn accept_answer(
+        &mut self,
+        pending: PendingWebRtcOffer,
+        answer: impl AsRef<[u8]>,
+    ) -> Result<AgreedWebRtc, SdpError> {
         if pending.revision != self.memory.revision {
             return Err(SdpError::StaleOffer);
         }
-        let answer = description::parse(answer.as_bytes())?;
+        let answer = description::parse(answer.as_ref())?;
         // Sections stand in the order of the offer (RFC 3264 section 6).
         let index = self.memory.audio;
         let media = answer.medias.get(index).ok_or(SdpError::NoAudio)?;
@@ -183,8 +190,7 @@ impl WebRtcNegotiator {
         self.local.ice = pending.ice;
         self.memory.payloads.learn(section, &found.formats);
         self.memory.payloads.keep(&pending.formats);
-        // Where we offered to send nothing, the answer can't say whether it would have been taken.
-        let remote_hold = if pending.direction.sends() { !theirs.receives() } else { self.memory.remote_hold };
+        let remote_hold = self.memory.held_by_answer(pending.direction, theirs);
         let mid = pending.sections.get(index).and_then(|section| section.mid.clone());
         self.memory.commit(pending.sections, index, remote_hold);
         let remote = self.remember(section, found, dtls_role);
@@ -196,7 +202,7 @@ impl WebRtcNegotiator {
         if section.media.port == 0 && !in_bundle {
             return Err(SdpError::NoAudio);
         }
-        if !is_supported_profile(&section.media.proto) {
+        if !bundle::is_supported_profile(&section.media.proto) {
             return Err(SdpError::UnsupportedProfile);
         }
         let formats = formats::in_common(&formats::read(section), &self.local.codecs, self.local.comfort_noise)
@@ -233,7 +239,7 @@ impl WebRtcNegotiator {
             more_candidates: trickles && transport(section, "end-of-candidates").is_none(),
             fingerprints,
             dtls_role,
-            ssrcs: announced_ssrcs(section),
+            ssrcs: bundle::announced_ssrcs(section),
         }
     }
 
@@ -314,55 +320,9 @@ fn preferred_number(payload: Payload) -> u8 {
     }
 }
 
-/// RFC 9429 section 5.1.2: every combination is read alike; what counts is that there is a fingerprint.
-fn is_supported_profile(protocol: &str) -> bool {
-    let protocol = protocol.to_ascii_uppercase();
-    let rtp = ["UDP/TLS/", "TCP/TLS/", "TCP/DTLS/"].iter().find_map(|prefix| protocol.strip_prefix(prefix));
-    matches!(rtp.unwrap_or(&protocol), "RTP/AVP" | "RTP/AVPF" | "RTP/SAVP" | "RTP/SAVPF")
-}
-
 /// Writes the group that holds the one section in use (RFC 9143 section 7.3).
-fn bundle(session: &mut Session, mid: Option<&str>) {
+fn write_group(session: &mut Session, mid: Option<&str>) {
     if let Some(mid) = mid {
         session.add_attribute_with_value("group", format!("BUNDLE {mid}"));
     }
-}
-
-/// The section that says `name` for the transport of `section`: itself, or the tagged one of its bundle, which speaks
-/// for all (RFC 9143 section 7.1.3).
-fn transport_section<'a>(section: Section<'a>, name: &'static str) -> Section<'a> {
-    if section.own(name).is_some() {
-        return section;
-    }
-    let tagged = section.group("BUNDLE").and_then(|mids| mids.first().copied());
-    let found = tagged.and_then(|mid| Section::all(section.session).find(|other| other.mid() == Some(mid)));
-    found.unwrap_or(section)
-}
-
-/// A transport attribute of a section, of its session level, or of its bundle.
-fn transport<'a>(section: Section<'a>, name: &'static str) -> Option<&'a str> {
-    section.inherited(name).or_else(|| transport_section(section, name).own(name))
-}
-
-/// Fingerprints of the section, else of the session level, else of the bundle (RFC 8122 section 5).
-fn fingerprints(section: Section<'_>) -> Vec<Fingerprint> {
-    let own = Fingerprint::read(section.values("fingerprint"));
-    if !own.is_empty() {
-        return own;
-    }
-    let session = Fingerprint::read(description::values(&section.session.attributes, "fingerprint"));
-    if !session.is_empty() {
-        return session;
-    }
-    Fingerprint::read(transport_section(section, "fingerprint").values("fingerprint"))
-}
-
-fn announced_ssrcs(section: Section<'_>) -> Vec<u32> {
-    let mut ssrcs = Vec::new();
-    for ssrc in section.values("ssrc").filter_map(|value| value.split_ascii_whitespace().next()?.parse().ok()) {
-        if !ssrcs.contains(&ssrc) && ssrcs.len() < MAX_SSRCS {
-            ssrcs.push(ssrc);
-        }
-    }
-    ssrcs
 }

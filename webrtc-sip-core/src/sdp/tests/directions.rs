@@ -35,7 +35,7 @@ fn a_plain_rtp_answer_follows_the_table() {
     for (offered, wanted, answered) in TABLE {
         let mut negotiator = sip();
         negotiator.set_direction(wanted);
-        let (answer, agreed) = negotiator.answer(&plain("0", &[offered.name()])).unwrap();
+        let (answer, agreed) = negotiator.answer(plain("0", &[offered.name()])).unwrap();
         assert_eq!(written_direction(&answer), answered, "{offered:?} {wanted:?}");
         assert_eq!((agreed.audio.send, agreed.audio.receive), (answered.sends(), answered.receives()));
         assert_eq!(agreed.remote_hold, !offered.receives());
@@ -75,7 +75,7 @@ fn an_answer_that_takes_more_than_was_offered_is_cut_back() {
             let mut negotiator = sip();
             negotiator.set_direction(offered);
             let (_, pending) = negotiator.offer();
-            let agreed = negotiator.accept_answer(pending, &plain("0", &[answered.name()])).unwrap();
+            let agreed = negotiator.accept_answer(pending, plain("0", &[answered.name()])).unwrap();
             assert_eq!(agreed.audio.send, offered.sends() && answered.receives());
             assert_eq!(agreed.audio.receive, offered.receives() && answered.sends());
         }
@@ -107,21 +107,21 @@ fn an_address_of_zeros_holds_without_a_direction() {
 fn both_sides_can_hold_and_each_resumes_for_itself() {
     let mut negotiator = sip();
     let held = |negotiator: &mut SipNegotiator, theirs: &str| {
-        let (answer, agreed) = negotiator.answer(&plain("0", &[theirs])).unwrap();
+        let (answer, agreed) = negotiator.answer(plain("0", &[theirs])).unwrap();
         (written_direction(&answer), agreed.remote_hold)
     };
     assert_eq!(held(&mut negotiator, "sendrecv"), (SendRecv, false));
     negotiator.set_direction(SendOnly);
     let (offer, pending) = negotiator.offer();
     assert_eq!(written_direction(&offer), SendOnly);
-    let agreed = negotiator.accept_answer(pending, &plain("0", &["recvonly"])).unwrap();
+    let agreed = negotiator.accept_answer(pending, plain("0", &["recvonly"])).unwrap();
     assert!(agreed.audio.send && !agreed.audio.receive && !agreed.remote_hold);
     // The far side holds too, then we resume, then it does.
     assert_eq!(held(&mut negotiator, "sendonly"), (Inactive, true));
     negotiator.set_direction(SendRecv);
     let (offer, pending) = negotiator.offer();
     assert_eq!(written_direction(&offer), SendRecv);
-    let agreed = negotiator.accept_answer(pending, &plain("0", &["sendonly"])).unwrap();
+    let agreed = negotiator.accept_answer(pending, plain("0", &["sendonly"])).unwrap();
     assert!(!agreed.audio.send && agreed.audio.receive && agreed.remote_hold);
     assert_eq!(held(&mut negotiator, "sendrecv"), (SendRecv, false));
 }
@@ -129,8 +129,8 @@ fn both_sides_can_hold_and_each_resumes_for_itself() {
 #[test]
 fn an_answer_to_our_hold_leaves_the_far_sides_hold_as_it_was() {
     let mut negotiator = sip();
-    assert!(negotiator.answer(&plain("0", &["sendonly"])).unwrap().1.remote_hold);
+    assert!(negotiator.answer(plain("0", &["sendonly"])).unwrap().1.remote_hold);
     negotiator.set_direction(Inactive);
     let (_, pending) = negotiator.offer();
-    assert!(negotiator.accept_answer(pending, &plain("0", &["inactive"])).unwrap().remote_hold);
+    assert!(negotiator.accept_answer(pending, plain("0", &["inactive"])).unwrap().remote_hold);
 }
