@@ -2,6 +2,7 @@
 
 mod command;
 mod event;
+pub mod relay;
 mod shard;
 mod snapshot;
 
@@ -10,5 +11,6 @@ pub use command::{
     WebRtcLegConfig, WebRtcRemote,
 };
 pub use event::{LegStats, MediaEvent, MediaFailure};
+pub use relay::Relay;
 pub use shard::MediaShard;
 pub use snapshot::LegSnapshot;

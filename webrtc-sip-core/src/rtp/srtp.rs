@@ -14,7 +14,6 @@ mod keys;
 mod receiver;
 mod sender;
 mod sources;
-mod window;
 
 #[cfg(test)]
 mod tests;

@@ -4,11 +4,11 @@ use std::fmt;
 
 use crate::io::PacketBuf;
 use crate::rtp::header;
+use crate::rtp::window::Window;
 
 use super::cipher::{Cipher, MAX_TAG_LEN};
 use super::kdf::Protocol;
 use super::sources::Sources;
-use super::window::Window;
 use super::{ENCRYPTED, MAX_PACKETS, MAX_RTCP_INDEX, RTCP_HEADER_LEN, SrtpError, SrtpKeys, SrtpProfile, rtcp_ssrc};
 
 /// Longest ciphertext that is tried under a second roll-over counter, in bytes: more than fits a datagram on the usual

@@ -1,7 +1,8 @@
 //! The sources of one direction, in a table with a limit. There are one or two in practice, so a scan is fastest.
 
+use crate::rtp::window::Window;
+
 use super::SrtpError;
-use super::window::Window;
 
 /// One synchronisation source.
 pub(super) struct Source {

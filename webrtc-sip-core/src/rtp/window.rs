@@ -1,9 +1,9 @@
-//! The packet index of one source: its estimate from the 16 bits on the wire, and which indices were used.
+//! Which packets of one source were seen: indices wider than the 16 bits on the wire, and a window over the newest.
 
 /// Indices (roll-over counter and sequence number) of one source. Ahead of the highest index everything is new; behind
 /// it 128 are remembered, which is twice what RFC 3711 section 3.3.2 asks for.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Window {
+pub(crate) struct Window {
     highest: u64,
     /// Bit `n` stands for `highest - n`. Zero only before the first packet.
     seen: u128,
@@ -14,13 +14,13 @@ impl Window {
     const SIZE: u64 = u128::BITS as u64;
 
     /// A window that expects its first packet under this roll-over counter.
-    pub(super) fn starting_at(roll_over_counter: u32) -> Self {
+    pub(crate) fn starting_at(roll_over_counter: u32) -> Self {
         Window { highest: u64::from(roll_over_counter) << 16, seen: 0 }
     }
 
     /// The index that `sequence` most likely belongs to (RFC 3711 section 3.3.1), relative to the highest so far. None
     /// when it would be before the first.
-    pub(super) fn estimate(&self, sequence: u16) -> Option<u64> {
+    pub(crate) fn estimate(&self, sequence: u16) -> Option<u64> {
         if self.seen == 0 {
             return Some(self.highest | u64::from(sequence));
         }
@@ -29,7 +29,7 @@ impl Window {
     }
 
     /// Whether `index` was not marked before and isn't too old to tell.
-    pub(super) fn is_new(&self, index: u64) -> bool {
+    pub(crate) fn is_new(&self, index: u64) -> bool {
         match self.highest.checked_sub(index) {
             None => true,
             Some(age) => age < Self::SIZE && self.seen >> age & 1 == 0,
@@ -37,7 +37,7 @@ impl Window {
     }
 
     /// Remembers `index`. Call only after the packet proved authentic.
-    pub(super) fn mark(&mut self, index: u64) {
+    pub(crate) fn mark(&mut self, index: u64) {
         if index > self.highest {
             let ahead = index - self.highest;
             self.seen = if ahead < Self::SIZE { self.seen << ahead } else { 0 };
@@ -50,7 +50,7 @@ impl Window {
     }
 
     /// The roll-over counter of the highest index.
-    pub(super) fn roll_over_counter(&self) -> u32 {
+    pub(crate) fn roll_over_counter(&self) -> u32 {
         (self.highest >> 16) as u32
     }
 }
