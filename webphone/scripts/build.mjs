@@ -18,7 +18,7 @@ const common = {
 await rm(`${root}/dist`, { recursive: true, force: true });
 await mkdir(`${root}/dist`, { recursive: true });
 await Promise.all([
-  build({ ...common, entryPoints: { app: 'src/page/app.ts', sdk: 'src/sdk/index.ts' }, outdir: 'dist' }),
+  build({ ...common, entryPoints: { app: 'src/page/main.ts', sdk: 'src/sdk/index.ts' }, outdir: 'dist' }),
   build({ ...common, entryPoints: ['src/page/app.css'], outdir: 'dist' }),
   ...['index.html', 'icon.svg'].map((file) => cp(`${root}/src/page/${file}`, `${root}/dist/${file}`)),
 ]);

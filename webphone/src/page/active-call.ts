@@ -29,6 +29,7 @@ export class ActiveCallView {
     this.#padToggle.addEventListener('click', () => this.#openPad(this.#pad.hidden));
     fillPad(within(this.#pad, '[data-pad]'), false, (key) => this.#key(key));
     document.addEventListener('keydown', (event) => this.#keyDown(event));
+    document.addEventListener('click', () => this.#play());
     window.setInterval(() => this.#tick(), 500);
   }
 
@@ -86,12 +87,16 @@ export class ActiveCallView {
     const remote = call?.remoteStream ?? null;
     if (this.#audio.srcObject !== remote) {
       this.#audio.srcObject = remote;
-      // Autoplay is allowed: the user has pressed Call or Answer. If a browser disagrees, the next key press helps.
-      if (remote) void this.#audio.play().catch(() => {});
+      this.#play();
     }
     // Chromium only lets WebAudio hear a remote stream that an audio element plays as well.
     this.#incomingLevel.attach(this.#sounds.context, call?.remoteStream);
     this.#outgoingLevel.attach(this.#sounds.context, call?.localStream);
+  }
+
+  /** Browsers allow it, because the user pressed Call or Answer. If one does not, the next click helps. */
+  #play(): void {
+    if (this.#audio.srcObject && this.#audio.paused) void this.#audio.play().catch(() => {});
   }
 
   #showQuality(call: Call): void {

@@ -7,6 +7,7 @@ import { MicrophoneView } from './microphone';
 import { OtherCallsView } from './other-calls';
 import { SignInView } from './sign-in';
 import { Sounds } from './sounds';
+import { workerClock } from './timers';
 import { connectionText, endText } from './words';
 
 /** The handle for the browser's console and for tests. */
@@ -30,6 +31,7 @@ declare global {
 const query = new URLSearchParams(location.search);
 const transport = query.get('transport');
 const client = new GatewayClient({
+  clock: workerClock(import.meta.url),
   transport: transport === 'websocket' || transport === 'polling' ? transport : 'auto',
   audio: query.get('audioProcessing') === 'off' ? rawAudioConstraints : defaultAudioConstraints,
   getUserMedia: async (constraints) => {

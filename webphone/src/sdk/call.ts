@@ -260,7 +260,6 @@ export class Call extends Emitter<CallEvents> {
       case 'call.answered':
         return this.#answered();
       case 'call.updated':
-        if (typeof params['sdp'] === 'string') void this.#acceptOffer(params['sdp']);
         return this.#changed();
       case 'call.candidate':
         return void this.#link?.addCandidate(String(params['candidate'] ?? ''), String(params['mid'] ?? '0'));
@@ -337,18 +336,6 @@ export class Call extends Emitter<CallEvents> {
     });
     this.#link = link;
     return link;
-  }
-
-  async #acceptOffer(offer: string): Promise<void> {
-    const link = this.#link;
-    const callId = this.#id;
-    if (!link || callId === undefined) return;
-    try {
-      const sdp = await link.answerTo(offer);
-      await this.#host.request('call.answer', { callId, sdp }, { repeat: true });
-    } catch (error) {
-      console.warn('The gateway\'s new offer could not be answered.', error);
-    }
   }
 
   #answered(): void {

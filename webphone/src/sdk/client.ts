@@ -239,8 +239,11 @@ export class GatewayClient extends Emitter<ClientEvents> {
       notification: (notification) => {
         if (epoch === this.#epoch) this.#receive(connection, notification);
       },
-      closed: () => {
-        if (connection === this.#connection) this.#linkLost();
+      closed: (error) => {
+        if (connection !== this.#connection) return;
+        // 409: another sign-in of this user has taken the place of this one.
+        if (error.status === 409) this.#displaced('You signed in somewhere else.');
+        else this.#linkLost();
       },
     });
     return connection;
@@ -344,6 +347,11 @@ export class GatewayClient extends Emitter<ClientEvents> {
     if (why) this.emit('signedOut', why);
   }
 
+  #displaced(text: string): void {
+    this.#endCalls('session_expired', text);
+    this.#leave({ reason: 'displaced', text });
+  }
+
   /** Away from a gateway that is closing: a new sign-in, at the next gateway if there is one. */
   #moveOn(): void {
     const connection = this.#connection;
@@ -382,11 +390,8 @@ export class GatewayClient extends Emitter<ClientEvents> {
 
   #dispatch({ method, params }: Notification): void {
     switch (method) {
-      case 'session.displaced': {
-        const text = String(params['text'] || 'You signed in somewhere else.');
-        this.#endCalls('session_expired', text);
-        return this.#leave({ reason: 'displaced', text });
-      }
+      case 'session.displaced':
+        return this.#displaced(String(params['text'] || 'You signed in somewhere else.'));
       case 'session.expiring':
         return void this.request('session.refresh', {}).catch(() => {});
       case 'server.draining':
