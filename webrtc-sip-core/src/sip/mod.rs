@@ -9,6 +9,8 @@ mod method;
 mod params;
 mod parse;
 mod status;
+#[cfg(test)]
+mod tests;
 mod text;
 mod uri;
 
@@ -22,3 +24,4 @@ pub use params::Params;
 pub use parse::{Fault, ParseError, Rejection};
 pub use status::reason_phrase;
 pub use uri::{Host, SipUri, TelUri, Uri, UriError};
+pub mod validate;

@@ -92,7 +92,7 @@ pub(super) fn message(data: &[u8]) -> Result<Message, ParseError> {
     let (head, body) = split_head(data);
     let head = String::from_utf8_lossy(head);
     let (start, fields) = head.split_once("\r\n").unwrap_or((&head, ""));
-    let (headers, fault) = header_fields(fields);
+    let (mut headers, fault) = header_fields(fields);
     let fault = match (body, fault) {
         _ if data.len() > MAX_MESSAGE_BYTES || start.len() > MAX_START_LINE_BYTES => Some(Fault::TooLarge),
         (_, Some(fault)) => Some(fault),
@@ -103,9 +103,7 @@ pub(super) fn message(data: &[u8]) -> Result<Message, ParseError> {
     if starts_with_version(start) {
         response(start, headers, body, fault).map(Message::Response).map_err(ParseError::Dropped)
     } else {
-        request(start, headers.clone(), body, fault)
-            .map(Message::Request)
-            .map_err(|fault| reject(fault, start, &headers))
+        request(start, &mut headers, body, fault).map(Message::Request).map_err(|fault| reject(fault, start, &headers))
     }
 }
 
@@ -173,7 +171,8 @@ fn unfold(fields: &str) -> impl Iterator<Item = Cow<'_, str>> {
     })
 }
 
-fn request(start: &str, mut headers: Headers, body: &[u8], fault: Option<Fault>) -> Result<Request, Fault> {
+/// Takes the header fields when nothing is wrong, and leaves them for the answer when something is.
+fn request(start: &str, headers: &mut Headers, body: &[u8], fault: Option<Fault>) -> Result<Request, Fault> {
     // The version is looked at first: a message of another version may differ in everything else.
     let mut words = start.split(' ');
     let (Some(method), Some(uri), Some(version), None) = (words.next(), words.next(), words.next(), words.next())
@@ -194,7 +193,7 @@ fn request(start: &str, mut headers: Headers, body: &[u8], fault: Option<Fault>)
     if let Some(uri) = uri.as_sip_mut() {
         uri.clear_headers();
     }
-    check_common(&headers)?;
+    check_common(headers)?;
     if headers.cseq()?.method != method {
         return Err(Fault::CSeqMethod);
     }
@@ -204,8 +203,8 @@ fn request(start: &str, mut headers: Headers, body: &[u8], fault: Option<Fault>)
     }
     headers.routes()?;
     headers.record_routes()?;
-    let body = take_body(&mut headers, body)?;
-    Ok(Request { method, uri, headers, body })
+    let body = take_body(headers, body)?;
+    Ok(Request { method, uri, headers: std::mem::take(headers), body })
 }
 
 fn response(start: &str, mut headers: Headers, body: &[u8], fault: Option<Fault>) -> Result<Response, Fault> {
