@@ -3,6 +3,7 @@
 
 use super::attributes::Fingerprint;
 use super::description::{self, Section};
+use super::formats;
 
 /// Announced synchronisation sources that are kept.
 const MAX_SSRCS: usize = 16;
@@ -23,6 +24,21 @@ pub(super) fn transport_section<'a>(section: Section<'a>, name: &'static str) ->
     let tagged = section.group("BUNDLE").and_then(|mids| mids.first().copied());
     let found = tagged.and_then(|mid| Section::all(section.session).find(|other| other.mid() == Some(mid)));
     found.unwrap_or(section)
+}
+
+/// The section whose transport `section` uses because it has none of its own: the tagged one of its bundle, known by
+/// the same ICE credentials. With its first format and what that stands for.
+///
+/// Such a section has to stay alive, inactive, even if it is video and of no use otherwise. A bundle can't move to a
+/// section without a transport (RFC 9143 section 7.3.2): Chromium with the policy max-bundle fails an answer that refuses
+/// the first section. Only RTP can be inactive; for other kinds of section there is no help.
+pub(super) fn carrier<'a>(section: Section<'a>) -> Option<(usize, u8, &'a str)> {
+    let tagged = section.group("BUNDLE")?.first().copied().filter(|mid| section.mid() != Some(mid))?;
+    let (index, carrier) = Section::all(section.session).enumerate().find(|(_, other)| other.mid() == Some(tagged))?;
+    let shared = transport(section, "ice-ufrag") == carrier.inherited("ice-ufrag");
+    let usable = shared && carrier.media.port != 0 && is_supported_profile(&carrier.media.proto);
+    let number = carrier.media.fmt.split_ascii_whitespace().next()?.parse().ok().filter(|_| usable)?;
+    Some((index, number, formats::parameters(carrier, "rtpmap", number)?))
 }
 
 /// A transport attribute of a section, of its session level, or of its bundle.

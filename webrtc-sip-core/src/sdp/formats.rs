@@ -57,7 +57,7 @@ pub(super) fn read(section: Section<'_>) -> Vec<Format> {
 }
 
 /// The rest of `a=NAME:NUMBER rest`.
-fn parameters<'a>(section: Section<'a>, name: &'static str, number: u8) -> Option<&'a str> {
+pub(super) fn parameters<'a>(section: Section<'a>, name: &'static str, number: u8) -> Option<&'a str> {
     section.values(name).find_map(|value| {
         let (first, rest) = value.split_once(|c: char| c.is_ascii_whitespace())?;
         (first.parse() == Ok(number)).then(|| rest.trim())

@@ -55,15 +55,30 @@ pub(super) struct SectionMemory {
     pub(super) protocol: String,
     pub(super) formats: String,
     pub(super) mid: Option<String>,
+    /// Set where we have no use for the section but for its transport: the `rtpmap` of the one format with which it
+    /// stays alive, inactive.
+    pub(super) carrier: Option<String>,
 }
 
 impl SectionMemory {
+    /// The audio section of a first offer.
+    pub(super) fn audio(protocol: &str, mid: Option<&str>) -> Self {
+        SectionMemory {
+            kind: "audio".to_owned(),
+            protocol: protocol.to_owned(),
+            formats: String::new(),
+            mid: mid.map(str::to_owned),
+            carrier: None,
+        }
+    }
+
     pub(super) fn of(section: Section<'_>) -> Self {
         SectionMemory {
             kind: section.media.media.clone(),
             protocol: section.media.proto.clone(),
             formats: section.media.fmt.clone(),
             mid: section.mid().map(str::to_owned),
+            carrier: None,
         }
     }
 

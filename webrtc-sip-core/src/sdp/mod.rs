@@ -11,7 +11,8 @@
 //! go on with it.
 //!
 //! A description is a list of media sections. One audio section is used; every other one is answered with port 0 and
-//! keeps its place in later offers.
+//! keeps its place in later offers. The exception is a section that the audio section borrows its transport from (see
+//! `bundle`): it stays alive, inactive.
 
 mod agreed;
 mod attributes;

@@ -102,12 +102,7 @@ impl SipNegotiator {
     /// be answered any more.
     pub fn offer(&mut self) -> (String, PendingSipOffer) {
         let formats = self.memory.payloads.offer(&self.local.codecs, self.local.comfort_noise, preferred_number);
-        let sections = self.memory.offered_sections(SectionMemory {
-            kind: "audio".to_owned(),
-            protocol: "RTP/AVP".to_owned(),
-            formats: String::new(),
-            mid: None,
-        });
+        let sections = self.memory.offered_sections(SectionMemory::audio("RTP/AVP", None));
         let offer = self.describe(&sections, self.memory.audio, &formats, self.direction);
         self.memory.revision += 1;
         let revision = self.memory.revision;

@@ -128,9 +128,15 @@ impl WebRtcNegotiator {
         if ice_restart {
             self.local.ice = fresh;
         }
-        let sections: Vec<SectionMemory> = Section::all(&offer).map(SectionMemory::of).collect();
+        let mut sections: Vec<SectionMemory> = Section::all(&offer).map(SectionMemory::of).collect();
+        if let Some((carrier, number, mapping)) = bundle::carrier(section) {
+            sections[carrier].formats = number.to_string();
+            sections[carrier].carrier = Some(format!("{number} {mapping}"));
+        }
         let mut answer = self.describe(&sections, index, &found.formats, direction, &self.local.ice, dtls_role.setup());
-        write_group(&mut answer, section.group("BUNDLE").and(section.mid()));
+        if section.group("BUNDLE").is_some() {
+            write_group(&mut answer, &sections, index);
+        }
         self.memory.payloads.learn(section, &found.formats);
         let remote_hold = !section.direction().receives();
         let mid = section.mid().map(str::to_owned);
@@ -144,16 +150,11 @@ impl WebRtcNegotiator {
     /// An offer that is still pending can't be answered any more.
     pub fn offer(&mut self, ice_restart: Option<IceCredentials>) -> (String, PendingWebRtcOffer) {
         let formats = self.memory.payloads.offer(&self.local.codecs, false, preferred_number);
-        let sections = self.memory.offered_sections(SectionMemory {
-            kind: "audio".to_owned(),
-            protocol: "UDP/TLS/RTP/SAVPF".to_owned(),
-            formats: String::new(),
-            mid: Some("0".to_owned()),
-        });
+        let sections = self.memory.offered_sections(SectionMemory::audio("UDP/TLS/RTP/SAVPF", Some("0")));
         let ice = ice_restart.unwrap_or_else(|| self.local.ice.clone());
         let index = self.memory.audio;
         let mut offer = self.describe(&sections, index, &formats, self.direction, &ice, "actpass");
-        write_group(&mut offer, sections.get(index).and_then(|section| section.mid.as_deref()));
+        write_group(&mut offer, &sections, index);
         if let Some(audio) = offer.medias.get_mut(index) {
             // RFC 8858 section 4: there is no RTCP port to fall back to.
             audio.add_attribute_from_str("rtcp-mux-only");
@@ -260,12 +261,25 @@ impl WebRtcNegotiator {
         session.medias = sections
             .iter()
             .enumerate()
-            .map(|(index, section)| match index == audio {
-                true => self.describe_audio(section, formats, direction, ice, setup),
-                false => section.rejected(Some(Connection::from_ip_addr(Ipv4Addr::UNSPECIFIED))),
+            .map(|(index, section)| {
+                if index == audio {
+                    return self.describe_audio(section, formats, direction, ice, setup);
+                }
+                match &section.carrier {
+                    Some(mapping) => self.describe_carrier(section, mapping, ice, setup),
+                    None => section.rejected(Some(Connection::from_ip_addr(Ipv4Addr::UNSPECIFIED))),
+                }
             })
             .collect();
         session
+    }
+
+    fn describe_carrier(&self, section: &SectionMemory, mapping: &str, ice: &IceCredentials, setup: &str) -> Media {
+        let mut media = self.start_section(section);
+        media.add_attribute_from_str(Direction::Inactive.name());
+        media.add_attribute_with_value("rtpmap", mapping);
+        self.write_transport(&mut media, ice, setup);
+        media
     }
 
     fn describe_audio(
@@ -276,26 +290,35 @@ impl WebRtcNegotiator {
         ice: &IceCredentials,
         setup: &str,
     ) -> Media {
-        let local = &self.local;
-        // The default candidate (RFC 8839 section 4.2.1.2).
-        let unknown = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), DISCARD_PORT);
-        let default = local.candidates.first().copied().unwrap_or(unknown);
-        let mut media = section.media(default.port());
+        let mut media = self.start_section(section);
         media.fmt = formats::numbers(formats);
-        media.add_connection(Connection::from_ip_addr(default.ip()));
         media.add_attribute_from_str(direction.name());
-        if direction.sends() {
-            media.add_attribute_with_value("msid", &local.msid);
-        }
-        media.add_attribute_from_str("rtcp-mux");
         formats::write(&mut media, formats);
+        if direction.sends() {
+            let WebRtcLocal { msid, ssrc, cname, .. } = &self.local;
+            media.add_attribute_with_value("msid", msid);
+            media.add_attribute_with_value("ssrc", format!("{ssrc} cname:{cname}"));
+        }
+        self.write_transport(&mut media, ice, setup);
+        media
+    }
+
+    /// A section at the default candidate (RFC 8839 section 4.2.1.2).
+    fn start_section(&self, section: &SectionMemory) -> Media {
+        let unknown = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), DISCARD_PORT);
+        let default = self.local.candidates.first().copied().unwrap_or(unknown);
+        let mut media = section.media(default.port());
+        media.add_connection(Connection::from_ip_addr(default.ip()));
+        media
+    }
+
+    fn write_transport(&self, media: &mut Media, ice: &IceCredentials, setup: &str) {
+        let local = &self.local;
+        media.add_attribute_from_str("rtcp-mux");
         media.add_attribute_with_value("ice-ufrag", &ice.ufrag);
         media.add_attribute_with_value("ice-pwd", &ice.password);
         media.add_attribute_with_value("fingerprint", sha256_fingerprint(&local.fingerprint));
         media.add_attribute_with_value("setup", setup);
-        if direction.sends() {
-            media.add_attribute_with_value("ssrc", format!("{} cname:{}", local.ssrc, local.cname));
-        }
         for candidate in Candidate::hosts(&local.candidates) {
             let text = candidate.to_string();
             let (name, value) = text.split_once(':').unwrap_or((&text, ""));
@@ -304,7 +327,6 @@ impl WebRtcNegotiator {
         if !local.candidates.is_empty() {
             media.add_attribute_from_str("end-of-candidates");
         }
-        media
     }
 }
 
@@ -320,9 +342,11 @@ fn preferred_number(payload: Payload) -> u8 {
     }
 }
 
-/// Writes the group that holds the one section in use (RFC 9143 section 7.3).
-fn write_group(session: &mut Session, mid: Option<&str>) {
-    if let Some(mid) = mid {
-        session.add_attribute_with_value("group", format!("BUNDLE {mid}"));
-    }
+/// Writes the group of the section in use and the one that carries its transport, if any, which comes first (RFC 9143
+/// section 7.3).
+fn write_group(session: &mut Session, sections: &[SectionMemory], audio: usize) {
+    let Some(mid) = sections.get(audio).and_then(|section| section.mid.as_deref()) else { return };
+    let carriers = sections.iter().filter(|section| section.carrier.is_some()).filter_map(|s| s.mid.as_deref());
+    let mids: Vec<&str> = carriers.chain([mid]).collect();
+    session.add_attribute_with_value("group", format!("BUNDLE {}", mids.join(" ")));
 }

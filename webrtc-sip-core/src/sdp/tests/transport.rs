@@ -111,14 +111,35 @@ fn a_bundled_section_takes_its_transport_from_the_tagged_one() {
             .iter()
             .any(|name| line.starts_with(name))
     });
-    let video =
-        format!("m=video 9 UDP/TLS/RTP/SAVPF 96\r\nc=IN IP4 0.0.0.0\r\na=mid:v\r\n{}\r\n", transport.join("\r\n"));
+    let video = format!(
+        "m=video 9 UDP/TLS/RTP/SAVPF 96\r\nc=IN IP4 0.0.0.0\r\na=mid:v\r\na=rtpmap:96 VP8/90000\r\n{}\r\n",
+        transport.join("\r\n")
+    );
     let rest = format!("{}\r\n", rest.join("\r\n")).replace("BUNDLE 0", "BUNDLE v 0");
     let bundled = rest.replacen("m=audio 10000", &format!("{video}m=audio 0"), 1) + "a=bundle-only\r\n";
-    let (answer, agreed) = webrtc().answer(&bundled, ice(9)).unwrap();
+    let mut negotiator = webrtc();
+    let (answer, agreed) = negotiator.answer(&bundled, ice(9)).unwrap();
     assert_eq!((agreed.remote.ice, agreed.remote.fingerprints.len()), (ice(20), 1));
-    assert_eq!(agreed.remote.candidates.len(), 2);
-    assert_eq!((lines(&answer, "a=group:"), agreed.mid.as_deref()), (vec!["BUNDLE 0"], Some("0")));
+    assert_eq!((agreed.remote.candidates.len(), agreed.mid.as_deref()), (2, Some("0")));
+    // The section that the transport belongs to stays alive for it, also in later exchanges.
+    let check = |text: &str| {
+        let expected = ["video 10000 UDP/TLS/RTP/SAVPF 96", "audio 10000 UDP/TLS/RTP/SAVPF 111 0 8 126 110"];
+        assert_eq!(lines(text, "m="), expected);
+        assert_eq!(lines(text, "a=group:"), ["BUNDLE v 0"]);
+        assert_eq!((lines(text, "a=inactive").len(), lines(text, "a=rtcp-mux").len()), (1, 2));
+    };
+    check(&answer);
+    let (answer, _) = negotiator.answer(bundled.replace("m=audio 0", "m=audio 9"), ice(9)).unwrap();
+    check(&answer);
+    let (offer, _) = negotiator.offer(None);
+    check(&offer.replace("a=rtcp-mux-only\r\n", ""));
+    let refused = bundled.replace("m=audio 0", "m=audio 9").replace("m=video 9", "m=video 0");
+    let (answer, _) = negotiator.answer(refused, ice(9)).unwrap();
+    assert_eq!(lines(&answer, "a=group:"), ["BUNDLE 0"]);
+    let independent = bundled.replace("m=audio 0", "m=audio 9") + "a=ice-ufrag:other\r\n";
+    let (answer, agreed) = webrtc().answer(independent, ice(9)).unwrap();
+    assert_eq!((lines(&answer, "a=group:"), agreed.remote.ice.ufrag.as_str()), (vec!["BUNDLE 0"], "other"));
+    assert_eq!(lines(&answer, "m=")[0], "video 0 UDP/TLS/RTP/SAVPF 96");
     let ungrouped = bundled.replace("a=group:BUNDLE v 0\r\n", "");
     assert_eq!(webrtc().answer(&ungrouped, ice(9)).err(), Some(SdpError::NoAudio), "port 0 without a bundle");
 }
