@@ -241,6 +241,8 @@ impl Running {
         }
         for listener in self.listeners {
             listener.abort();
+            // Cancelled, as ordered; its socket is closed now.
+            let _ = listener.await;
         }
     }
 }

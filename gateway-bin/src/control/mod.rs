@@ -168,6 +168,7 @@ impl Control {
         }
         self.drain(&mut links, &mut storage).await;
         links.close_all();
+        self.sip.stop().await;
         for worker in self.workers {
             worker.stop().await;
         }

@@ -11,6 +11,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::JoinSet;
 use webrtc_sip_core::io::{FlowId, SocketId, Transmit};
 
 use super::Outside;
@@ -35,6 +36,8 @@ pub(crate) struct SipSockets {
     flows: HashMap<FlowId, mpsc::Sender<Bytes>>,
     outgoing: Arc<Semaphore>,
     max_connections: usize,
+    /// Reading datagrams and accepting connections.
+    readers: JoinSet<()>,
 }
 
 impl SipSockets {
@@ -56,19 +59,28 @@ impl SipSockets {
             bound.push((id, local));
         }
         let outgoing = Arc::new(Semaphore::new(max_connections));
-        Ok((SipSockets { udp, listeners, flows: HashMap::new(), outgoing, max_connections }, bound))
+        Ok((
+            SipSockets { udp, listeners, flows: HashMap::new(), outgoing, max_connections, readers: JoinSet::new() },
+            bound,
+        ))
     }
 
     /// Starts reading; everything that arrives goes to `outside`.
     pub(crate) fn start(&mut self, outside: &mpsc::Sender<Outside>) {
         for (id, socket) in &self.udp {
-            tokio::spawn(read_datagrams(*id, socket.clone(), outside.clone()));
+            self.readers.spawn(read_datagrams(*id, socket.clone(), outside.clone()));
         }
         let numbers = Arc::new(AtomicU64::new(0));
         let limit = Arc::new(Semaphore::new(self.max_connections));
         for listener in self.listeners.drain(..) {
-            tokio::spawn(accept(listener, numbers.clone(), limit.clone(), outside.clone()));
+            self.readers.spawn(accept(listener, numbers.clone(), limit.clone(), outside.clone()));
         }
+    }
+
+    /// Closes everything; the addresses can be bound again afterwards.
+    pub(super) async fn stop(&mut self) {
+        self.flows.clear();
+        self.readers.shutdown().await;
     }
 
     /// Sends what the core wrote. What the system doesn't take is lost: over UDP SIP repeats it, and a stream that

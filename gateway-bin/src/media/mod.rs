@@ -116,6 +116,14 @@ impl WorkerHandle {
     }
 }
 
+impl Drop for WorkerHandle {
+    fn drop(&mut self) {
+        // So that a start that fails half-way leaves no thread behind. Full: it ends when the queue is read to its end.
+        let _ = self.inbox.try_send(WorkerInput::Stop);
+        self.wake();
+    }
+}
+
 /// Binds the WebRTC sockets of one worker: one per address, all with the same port, so that the destination address of
 /// a packet is known from the socket it arrived on. Port 0 takes any that is free on all of them.
 pub(crate) fn bind_webrtc(
