@@ -165,6 +165,12 @@ impl Memory {
         Err(reason.unwrap_or(SdpError::NoAudio))
     }
 
+    /// Our audio section in an answer: sections stand in the order of the offer (RFC 3264 section 6).
+    pub(super) fn answered_audio<'a>(&self, answer: &'a Session) -> Result<Section<'a>, SdpError> {
+        let media = answer.medias.get(self.audio).filter(|media| media.media.eq_ignore_ascii_case("audio"));
+        Ok(Section { session: answer, media: media.ok_or(SdpError::NoAudio)? })
+    }
+
     /// Whether the far side holds us after it answered `answered` to our `offered`. Where we offered to send nothing,
     /// the answer can't say whether it would have been taken.
     pub(super) fn held_by_answer(&self, offered: Direction, answered: Direction) -> bool {

@@ -125,18 +125,14 @@ impl SipNegotiator {
         }
         let answer = description::parse(answer.as_ref())?;
         let (agreed, theirs) = self.read_answer(&pending, &answer)?;
-        if let Some(media) = answer.medias.get(self.memory.audio) {
-            self.memory.payloads.learn(Section { session: &answer, media }, &theirs);
-        }
+        self.memory.payloads.learn(self.memory.answered_audio(&answer)?, &theirs);
         self.memory.payloads.keep(&pending.formats);
         self.memory.commit(pending.sections, self.memory.audio, agreed.remote_hold);
         Ok(agreed)
     }
 
     fn read_answer(&self, pending: &PendingSipOffer, answer: &Session) -> Result<(AgreedSip, Vec<Format>), SdpError> {
-        // Sections stand in the order of the offer (RFC 3264 section 6).
-        let media = answer.medias.get(self.memory.audio).ok_or(SdpError::NoAudio)?;
-        let section = Section { session: answer, media };
+        let section = self.memory.answered_audio(answer)?;
         let Found { mut formats, direction: theirs, remote } = self.assess(section)?;
         formats.retain(|their| pending.formats.iter().any(|our| our.payload == their.payload));
         let direction = theirs.reversed().and(pending.direction);

@@ -175,10 +175,8 @@ impl WebRtcNegotiator {
             return Err(SdpError::StaleOffer);
         }
         let answer = description::parse(answer.as_ref())?;
-        // Sections stand in the order of the offer (RFC 3264 section 6).
         let index = self.memory.audio;
-        let media = answer.medias.get(index).ok_or(SdpError::NoAudio)?;
-        let section = Section { session: &answer, media };
+        let section = self.memory.answered_audio(&answer)?;
         let mut found = self.assess(section)?;
         found.formats.retain(|their| pending.formats.iter().any(|our| our.payload == their.payload));
         let theirs = section.direction();

@@ -96,7 +96,8 @@ fn an_offer_may_have_early_answers_before_the_final_one() {
 
 #[test]
 fn an_answer_without_the_audio_section_is_refused() {
-    for answer in ["v=0\nc=IN IP4 192.0.2.1\n", "v=0\nc=IN IP4 192.0.2.1\nm=audio 0 RTP/AVP 0\n"] {
+    for sections in ["", "m=audio 0 RTP/AVP 0\n", "m=video 4000 RTP/AVP 0\nm=audio 4000 RTP/AVP 0\n"] {
+        let answer = format!("v=0\nc=IN IP4 192.0.2.1\n{sections}");
         let mut negotiator = sip();
         let (_, pending) = negotiator.offer();
         assert_eq!(negotiator.accept_answer(pending, answer.as_bytes()).err(), Some(SdpError::NoAudio));
