@@ -1,4 +1,4 @@
-//! What a message may hold at most. Past a limit a request is answered (400, 413, 414) or dropped, never stored.
+//! What a message may hold at most. Past a limit a request is answered (400, 414, 513) or dropped, never stored.
 
 /// Bytes of one message, header section and body together. A UDP datagram can't be longer.
 pub const MAX_MESSAGE_BYTES: usize = 65_536;

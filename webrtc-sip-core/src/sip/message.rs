@@ -49,7 +49,8 @@ impl Message {
     /// the body as Content-Length counts it is ignored (RFC 3261 section 18.3).
     ///
     /// A message that is returned has the header fields that every message must have (section 8.1.1), each once and
-    /// well-formed, and its Contact, Route and Record-Route can be read. An error says whether and how to answer.
+    /// well-formed; a request's Contact, Route, Record-Route and Max-Forwards can be read too, where they are present.
+    /// An error says whether and how to answer.
     pub fn parse(data: &[u8]) -> Result<Message, ParseError> {
         parse::message(data)
     }

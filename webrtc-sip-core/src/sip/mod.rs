@@ -3,6 +3,7 @@
 pub mod auth;
 pub mod framing;
 pub mod headers;
+mod host;
 pub mod limits;
 mod message;
 mod method;
@@ -18,10 +19,11 @@ pub use headers::{
     CSeq, CallIdHeader, HeaderError, HeaderName, Headers, MediaType, NameAddr, RAck, Reason, Refresher, Replaces,
     SessionExpires, Transport, Via,
 };
+pub use host::Host;
 pub use message::{Message, Request, Response};
 pub use method::Method;
 pub use params::Params;
 pub use parse::{Fault, ParseError, Rejection};
 pub use status::reason_phrase;
-pub use uri::{Host, SipUri, TelUri, Uri, UriError};
+pub use uri::{SipUri, TelUri, Uri, UriError};
 pub mod validate;

@@ -56,6 +56,7 @@ impl Fault {
         match self {
             Fault::Version => 505,
             Fault::RequestUri(UriError::TooLong) => 414,
+            Fault::TooLarge => 513,
             _ => 400,
         }
     }
@@ -148,13 +149,18 @@ fn header_fields(fields: &str) -> (Headers, Option<Fault>) {
             let name = HeaderName::parse(name.trim_end_matches(text::is_space))?;
             (!value.contains(['\r', '\n'])).then_some((name, value))
         });
+        // Counted before the list is taken apart: a line of commas must not cost more than a line of text.
+        let commas = match &field {
+            Some((name, value)) if name.is_list() => value.bytes().filter(|byte| *byte == b',').count(),
+            _ => 0,
+        };
         match field {
-            _ if headers.len() >= MAX_HEADERS => return (headers, Some(Fault::TooLarge)),
+            _ if headers.len() + commas >= MAX_HEADERS => return (headers, Some(Fault::TooLarge)),
             Some((name, value)) => headers.push(name, value),
             None => fault = fault.or(Some(Fault::HeaderField)),
         }
     }
-    if headers.len() > MAX_HEADERS { (headers, Some(Fault::TooLarge)) } else { (headers, fault) }
+    (headers, fault)
 }
 
 /// Lines with their continuations (RFC 3261 section 7.3.1), joined by one space.
@@ -283,4 +289,93 @@ fn reject(fault: Fault, start: &str, headers: &Headers) -> ParseError {
         }
     }
     ParseError::Rejected(Box::new(Rejection { fault, response }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = "Via: SIP/2.0/UDP h;branch=z9hG4bK1\r\nFrom: <sip:a@h>;tag=1\r\nTo: <sip:b@h>\r\nCall-ID: c\r\n";
+
+    fn fault(text: &str) -> (Fault, Option<Response>) {
+        match message(text.as_bytes()).expect_err(text) {
+            ParseError::Rejected(rejection) => (rejection.fault, Some(rejection.response)),
+            ParseError::Dropped(fault) => (fault, None),
+        }
+    }
+
+    #[test]
+    fn a_rejection_echoes_what_could_be_read() {
+        let (fault, response) = fault(
+            "INVITE sip:b@h SIP/2.0\r\nnonsense\r\nv: SIP/2.0/UDP h:5070;;branch=z9hG4bK1;;\r\nVia: rubbish, SIP/2.0/TCP p\r\n\
+             f: <sip:a@h>;tag=1\r\nTo: \"open\r\nTo: second\r\ni: c\r\nCSeq: 1 INVITE\r\n\r\n",
+        );
+        assert_eq!(fault, Fault::HeaderField);
+        let response = Message::Response(response.unwrap());
+        assert_eq!(
+            String::from_utf8(response.to_bytes()).unwrap(),
+            "SIP/2.0 400 Bad Request\r\nVia: SIP/2.0/UDP h:5070;branch=z9hG4bK1\r\nVia: SIP/2.0/TCP p\r\n\
+             From: <sip:a@h>;tag=1\r\nTo: \"open\r\nCall-ID: c\r\nCSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn faults_and_their_status() {
+        let long = format!("INVITE sip:{} SIP/2.0\r\n{HEAD}CSeq: 1 INVITE\r\n\r\n", "a".repeat(MAX_URI_BYTES));
+        let commas =
+            format!("INVITE sip:h SIP/2.0\r\n{HEAD}CSeq: 1 INVITE\r\nAllow: {}\r\n\r\n", "A,".repeat(MAX_HEADERS));
+        let lines = format!("INVITE sip:h SIP/2.0\r\n{HEAD}CSeq: 1 INVITE\r\n{}\r\n", "X: y\r\n".repeat(MAX_HEADERS));
+        let endless = format!("INVITE sip:h SIP/2.0\r\n{HEAD}CSeq: 1 INVITE\r\n");
+        let ending = |start: &str, fields: &str| format!("{start}\r\n{HEAD}{fields}\r\n");
+        let cseq = HeaderName::CSeq;
+        for (text, expected, status) in [
+            (long, Fault::RequestUri(UriError::TooLong), 414),
+            (commas, Fault::TooLarge, 513),
+            (lines, Fault::TooLarge, 513),
+            (endless, Fault::HeaderField, 400),
+            (ending("INVITE sip:h SIP/3.0", "CSeq: 1 INVITE\r\n"), Fault::Version, 505),
+            (ending("INVITE sip:h", "CSeq: 1 INVITE\r\n"), Fault::StartLine, 400),
+            (ending("INVITE sip:h SIP/2.0", ""), HeaderError::Missing(cseq.clone()).into(), 400),
+            (ending("INVITE sip:h SIP/2.0", "CSeq: x\r\n"), HeaderError::Malformed(cseq.clone()).into(), 400),
+            (
+                ending("INVITE sip:h SIP/2.0", "CSeq: 1 BYE\r\nCSeq: 1 INVITE\r\n"),
+                HeaderError::Repeated(cseq).into(),
+                400,
+            ),
+            (ending("INVITE sip:h SIP/2.0", "CSeq: 1 BYE\r\n"), Fault::CSeqMethod, 400),
+            (ending("INVITE sip:h SIP/2.0", "CSeq: 1 INVITE\r\nl: 1\r\n"), Fault::Truncated, 400),
+            (ending("INVITE sip:h SIP/2.0", "CSeq: 1 INVITE\r\nl: 0, 0\r\n"), Fault::ContentLength, 400),
+            (ending("INVITE sip:h SIP/2.0", "CSeq: 1 INVITE\r\nX: a\nb\r\n"), Fault::HeaderField, 400),
+        ] {
+            let (fault, response) = fault(&text);
+            assert_eq!(fault, expected, "{text}");
+            assert_eq!(response.map(|response| response.status), Some(status), "{text}");
+        }
+    }
+
+    #[test]
+    fn some_are_not_answered() {
+        for text in [
+            "\r\n\r\n".to_owned(),
+            "\0\0\0\0".to_owned(),
+            format!("ACK sip:h SIP/2.0\r\n{HEAD}\r\n"),
+            "INVITE sip:h SIP/2.0\r\nFrom: <sip:a@h>;tag=1\r\n\r\n".to_owned(),
+            format!("SIP/2.0 200 OK\r\n{HEAD}\r\n"),
+            format!("SIP/2.0 99 Low\r\n{HEAD}CSeq: 1 INVITE\r\n\r\n"),
+            format!("SIP/2.0 0200 OK\r\n{HEAD}CSeq: 1 INVITE\r\n\r\n"),
+        ] {
+            assert_eq!(fault(&text).1, None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_datagram_may_lack_or_exceed_its_content_length() {
+        let text = |field| format!("\r\nINFO sip:h SIP/2.0\r\n{HEAD}CSeq: 1 INFO\r\n{field}\r\nbody and more");
+        let body = |field| match message(text(field).as_bytes()) {
+            Ok(Message::Request(request)) => request.body,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(body(""), "body and more");
+        assert_eq!(body("Content-Length :\r\n  4\r\n"), "body");
+    }
 }

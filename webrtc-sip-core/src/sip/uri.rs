@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
+use super::host::Host;
 use super::limits::MAX_URI_BYTES;
 use super::params::Params;
 use super::text;
@@ -31,90 +31,6 @@ pub enum UriError {
     /// Parameters or headers are empty, open or too many.
     #[error("the URI's parameters are malformed")]
     Params,
-}
-
-/// A host: a name or an IP address. Names compare without regard to case.
-#[derive(Clone, Debug)]
-pub enum Host {
-    /// A host name, resolved by DNS.
-    Name(String),
-    /// A literal IPv4 address, or an IPv6 reference (in brackets on the wire).
-    Ip(IpAddr),
-}
-
-impl Host {
-    /// The address, where it is one.
-    pub fn ip(&self) -> Option<IpAddr> {
-        match self {
-            Host::Ip(ip) => Some(*ip),
-            Host::Name(_) => None,
-        }
-    }
-
-    /// Splits `host[:port]` off the front of a text; what follows is returned as it is.
-    pub(super) fn take_with_port(text: &str) -> Result<(Host, Option<u16>, &str), UriError> {
-        let host_len = match text.strip_prefix('[') {
-            Some(inner) => inner.find(']').ok_or(UriError::Host)? + 2,
-            None => text.find(|c: char| !is_host_char(c)).unwrap_or(text.len()),
-        };
-        let (host, rest) = text.split_at(host_len);
-        let host = host.parse()?;
-        // White space around the colon is allowed in Via (RFC 3261 section 25.1, COLON); in URIs there is none left.
-        let Some(digits) = rest.trim_start_matches(text::is_space).strip_prefix(':') else {
-            return Ok((host, None, rest));
-        };
-        let digits = digits.trim_start_matches(text::is_space);
-        let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
-        let port = digits[..end].parse().map_err(|_| UriError::Port)?;
-        Ok((host, Some(port), &digits[end..]))
-    }
-}
-
-/// Letters, digits, `-` and `.`, and the `_` that some networks use in names.
-fn is_host_char(c: char) -> bool {
-    c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_')
-}
-
-impl FromStr for Host {
-    type Err = UriError;
-
-    fn from_str(text: &str) -> Result<Self, UriError> {
-        if let Some(inner) = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
-            return inner.parse::<Ipv6Addr>().map(|ip| Host::Ip(ip.into())).map_err(|_| UriError::Host);
-        }
-        if let Ok(ip) = text.parse::<Ipv4Addr>() {
-            return Ok(Host::Ip(ip.into()));
-        }
-        let valid = !text.is_empty() && text.chars().all(is_host_char);
-        if valid { Ok(Host::Name(text.to_owned())) } else { Err(UriError::Host) }
-    }
-}
-
-impl From<IpAddr> for Host {
-    fn from(ip: IpAddr) -> Self {
-        Host::Ip(ip)
-    }
-}
-
-impl PartialEq for Host {
-    fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Host::Ip(a), Host::Ip(b)) => a == b,
-            (Host::Name(a), Host::Name(b)) => a.eq_ignore_ascii_case(b),
-            _ => false,
-        }
-    }
-}
-impl Eq for Host {}
-
-impl fmt::Display for Host {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Host::Ip(IpAddr::V6(ip)) => write!(f, "[{ip}]"),
-            Host::Ip(IpAddr::V4(ip)) => write!(f, "{ip}"),
-            Host::Name(name) => f.write_str(name),
-        }
-    }
 }
 
 /// A URI. `==` compares the text's structure; [`Uri::is_equivalent`] compares as RFC 3261 section 19.1.4 says.
@@ -261,7 +177,7 @@ impl SipUri {
 
     /// Replaces the user part, which is escaped where needed.
     pub fn set_user(&mut self, user: Option<&str>) {
-        self.user = user.map(|user| text::escape(user, |b| text::is_unreserved(b) || b"&=+$,;?/#".contains(&b)));
+        self.user = user.map(|user| text::escape(user, |b| text::is_unreserved(b) || b"&=+$,;?/".contains(&b)));
     }
 
     /// The password with its escapes resolved. RFC 3261 section 19.1.1 recommends against having one.

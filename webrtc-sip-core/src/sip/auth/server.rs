@@ -37,7 +37,6 @@ pub struct DigestServer {
     key: hmac::Key,
     crypto: CryptoProvider,
     started: Instant,
-    lifetime: Duration,
     counts: BTreeMap<NonceId, NonceCounts>,
     /// Counts of nonces up to this one may have been forgotten.
     forgotten: NonceId,
@@ -92,7 +91,6 @@ impl DigestServer {
             key: hmac::Key::new(hmac::HMAC_SHA256, &crypto.bytes::<32>()),
             crypto,
             started: now,
-            lifetime: Self::NONCE_LIFETIME,
             counts: BTreeMap::new(),
             forgotten: (0, 0),
         }
@@ -151,7 +149,7 @@ impl DigestServer {
 
     fn take_count(&mut self, now: Instant, nonce: &str, count: u32) -> Result<(), Denial> {
         let id = self.open_nonce(nonce).ok_or(Denial::Stale)?;
-        let lifetime = u64::try_from(self.lifetime.as_millis()).unwrap_or(u64::MAX);
+        let lifetime = u64::try_from(Self::NONCE_LIFETIME.as_millis()).unwrap_or(u64::MAX);
         let oldest = self.millis(now).saturating_sub(lifetime);
         if id.0 < oldest || (id <= self.forgotten && !self.counts.contains_key(&id)) {
             return Err(Denial::Stale);

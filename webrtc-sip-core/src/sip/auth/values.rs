@@ -212,3 +212,52 @@ impl<'a> DigestParams<'a> {
         self.text("algorithm").map_or(Some(Algorithm::Md5), |name| Algorithm::parse(&name))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn challenges_round_trip() {
+        let text = "Digest realm=\"a, \\\"b\\\"\", nonce=\"n=\", opaque=\"\", stale=true, algorithm=SHA-256-sess, qop=\"auth,auth-int\"";
+        let challenge = Challenge::parse(text).unwrap();
+        assert_eq!(challenge.realm, "a, \"b\"");
+        assert_eq!((challenge.algorithm, challenge.stale), (Some(Algorithm::Sha256Sess), true));
+        assert_eq!(challenge.qop, ["auth", "auth-int"]);
+        assert_eq!(challenge.to_string(), text);
+        let old = Challenge::parse("digest  nonce = \"n\" ,realm=r").unwrap();
+        assert_eq!((old.algorithm, old.qop.len(), old.realm.as_str()), (Some(Algorithm::Md5), 0, "r"));
+        assert_eq!(Challenge::parse("Digest realm=r, nonce=n, algorithm=SHA-512-256").unwrap().algorithm, None);
+    }
+
+    #[test]
+    fn credentials_round_trip() {
+        let text = "Digest username=\"u\", realm=\"r\", nonce=\"n\", uri=\"sip:h\", response=\"00ff\", algorithm=MD5, \
+                    qop=auth, nc=0000000a, cnonce=\"c\"";
+        let credentials = Credentials::parse(text).unwrap();
+        assert_eq!(credentials.qop.as_ref().unwrap().nonce_count, 10);
+        assert_eq!(credentials.to_string(), text);
+    }
+
+    #[test]
+    fn incomplete_or_ambiguous_values_are_refused() {
+        for text in [
+            "",
+            "Digest",
+            "Basic realm=r, nonce=n",
+            "Digest realm=r",
+            "Digest realm=r, nonce=n, nonce=m",
+            "Digest realm=\"r, nonce=n",
+            "Digest realm=\"r\"x, nonce=n",
+            "Digest realm=r, nonce",
+        ] {
+            assert_eq!(Challenge::parse(text), None, "{text}");
+        }
+        let complete = "Digest username=u, realm=r, nonce=n, uri=\"sip:h\", response=0";
+        assert!(Credentials::parse(complete).is_some());
+        for lacking in ["qop=auth", "qop=auth, cnonce=c", "qop=auth, cnonce=c, nc=1", "qop=auth, cnonce=c, nc=0000000g"]
+        {
+            assert_eq!(Credentials::parse(&format!("{complete}, {lacking}")), None, "{lacking}");
+        }
+    }
+}

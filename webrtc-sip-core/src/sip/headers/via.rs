@@ -4,9 +4,9 @@ use std::fmt;
 use std::net::IpAddr;
 
 use super::{HeaderError, HeaderName};
+use crate::sip::host::Host;
 use crate::sip::params::Params;
 use crate::sip::text;
-use crate::sip::uri::Host;
 
 /// The transport protocol that a Via names. Unknown ones are legal further down the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
