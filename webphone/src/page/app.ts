@@ -8,7 +8,7 @@ import { OtherCallsView } from './other-calls';
 import { SignInView } from './sign-in';
 import { Sounds } from './sounds';
 import { workerClock } from './timers';
-import { connectionText, endText } from './words';
+import { connectionText, endText, errorText } from './words';
 
 /** The handle for the browser's console and for tests. */
 interface SoftphoneHandle {
@@ -48,7 +48,7 @@ const connection = byId('connection');
 const activeCall = new ActiveCallView(sounds);
 const signIn = new SignInView(client, sounds);
 const dialer = new DialerView(sounds, place);
-const incoming = new IncomingView(client, answer);
+const incoming = new IncomingView(client, (call) => void answer(call));
 const otherCalls = new OtherCallsView(switchTo);
 const microphone = new MicrophoneView(client);
 let current: Call | undefined;
@@ -81,7 +81,15 @@ function place(number: string): void {
 
 async function answer(call: Call): Promise<void> {
   say('');
-  await call.answer();
+  const before = current;
+  try {
+    await call.answer();
+  } catch (error) {
+    // It rings on, so that it can be answered once the microphone is there.
+    current = before?.state === 'ended' ? undefined : before;
+    render();
+    say(errorText(error), true);
+  }
 }
 
 async function switchTo(call: Call): Promise<void> {
@@ -112,6 +120,7 @@ function watch(call: Call): void {
 function render(): void {
   const signedIn = client.state === 'signedIn' || client.state === 'reconnecting';
   connection.dataset['state'] = client.draining ? 'draining' : client.state;
+  connection.dataset['transport'] = client.transport ?? '';
   setText(connection, connectionText(client.state, client.transport));
   byId('sign-in').hidden = signedIn;
   byId('phone').hidden = !signedIn;

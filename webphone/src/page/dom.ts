@@ -42,11 +42,13 @@ export function fillPad(pad: HTMLElement, plus: boolean, press: (key: string) =>
     button.type = 'button';
     button.className = 'key';
     button.dataset['key'] = key;
-    button.dataset['testid'] = `${kind}-${KEY_NAMES[key] ?? key}`;
-    button.setAttribute('aria-label', KEY_NAMES[key] ?? key);
+    const name = KEY_NAMES[key];
+    button.dataset['testid'] = `${kind}-${name ?? key}`;
+    if (name) button.setAttribute('aria-label', name);
     const digit = document.createElement('span');
     digit.textContent = key;
     const small = document.createElement('small');
+    small.setAttribute('aria-hidden', 'true');
     small.textContent = key === '0' && !plus ? '' : letters;
     button.append(digit, small);
     let timer = 0;

@@ -1,15 +1,14 @@
 import type { Call, GatewayClient } from '../sdk';
 import { byId, fromTemplate, setText, within } from './dom';
-import { errorText } from './words';
 
 /** A banner for each call that rings here. */
 export class IncomingView {
   readonly #client: GatewayClient;
   readonly #list = byId('incoming-list');
-  readonly #answer: (call: Call) => Promise<void>;
+  readonly #answer: (call: Call) => void;
   readonly #banners = new Map<Call, HTMLElement>();
 
-  constructor(client: GatewayClient, answer: (call: Call) => Promise<void>) {
+  constructor(client: GatewayClient, answer: (call: Call) => void) {
     this.#client = client;
     this.#answer = answer;
   }
@@ -29,22 +28,16 @@ export class IncomingView {
 
   #answerLabel(call: Call): string {
     const others = this.#client.calls.filter((other) => other !== call && other.state !== 'incoming');
-    if (others.some((other) => other.state === 'answered' && !other.held.local)) return 'Hold and answer';
-    return others.some((other) => other.state !== 'answered') ? 'Cancel and answer' : 'Answer';
+    if (others.some((other) => other.state === 'answered' && !other.held.local)) return 'Hold & answer';
+    return others.some((other) => other.state !== 'answered') ? 'Cancel & answer' : 'Answer';
   }
 
   #open(call: Call): HTMLElement {
     const banner = fromTemplate('incoming-template');
     const party = call.parties.displayName || call.remoteParty;
     setText(within(banner, '[data-testid=incoming-from]'), party);
-    const detail = within(banner, '[data-testid=incoming-detail]');
-    setText(detail, call.parties.displayName ? call.remoteParty : '');
-    within(banner, '[data-testid=answer]').addEventListener('click', () => {
-      this.#answer(call).catch((error: unknown) => {
-        setText(detail, errorText(error));
-        detail.classList.add('error');
-      });
-    });
+    setText(within(banner, '[data-testid=incoming-detail]'), call.parties.displayName ? call.remoteParty : '');
+    within(banner, '[data-testid=answer]').addEventListener('click', () => this.#answer(call));
     within(banner, '[data-testid=reject]').addEventListener('click', () => void call.reject());
     this.#list.append(banner);
     this.#banners.set(call, banner);

@@ -44,7 +44,7 @@ export function connectionText(state: ClientState, transport: string | undefined
     case 'reconnecting':
       return 'Reconnecting\u2026';
     case 'signedIn':
-      return transport === 'polling' ? 'Ready (without WebSocket)' : 'Ready';
+      return transport === 'polling' ? 'Ready (polling)' : 'Ready';
   }
 }
 
@@ -83,7 +83,7 @@ export function endText(call: Call, end: CallEnd): EndText {
   const length = end.durationMs && end.durationMs >= 1000 ? ` (${duration(end.durationMs)})` : '';
   if (end.reason === 'hangup') return { text: `Call with ${party} ended${length}.`, bad: false };
   if (end.reason === 'cancelled' && call.direction === 'incoming') return { text: `Missed call from ${party}.`, bad: false };
-  return { text: `${end.text}${length}`, bad: !normal };
+  return { text: end.text, bad: !normal };
 }
 
 /** `1:05`, `1:00:05`. */
