@@ -83,10 +83,14 @@ fn parse_one(piece: &str) -> Option<(String, Option<String>)> {
         Some(at) => (text::trim(&piece[..at]), Some(text::trim(&piece[at + 1..]))),
         None => (piece, None),
     };
-    // A quoted value ends with its closing quote; any other has no quote and no space in it.
+    // A quoted value ends with its closing quote; any other has no quote and no space in it, but may stand in angle
+    // brackets, as `+sip.instance` does with those who forget to quote it.
     let valid = value.is_none_or(|value| match text::take_quoted(value) {
         Some((_, rest)) => rest.is_empty(),
-        None => !value.contains(|c: char| matches!(c, '"' | '<' | '>') || text::is_space(c)),
+        None => {
+            let inner = value.strip_prefix('<').and_then(|value| value.strip_suffix('>')).unwrap_or(value);
+            !inner.contains(|c: char| matches!(c, '"' | '<' | '>') || text::is_space(c))
+        }
     });
     (is_param_name(name) && valid).then(|| (name.to_owned(), value.map(str::to_owned)))
 }
@@ -123,10 +127,11 @@ mod tests {
 
     #[test]
     fn empty_and_open_parameters_are_refused() {
-        for bad in [";;", ";a;;b", "a", ";a=\"x", ";=x", ";a b"] {
+        for bad in [";;", ";a;;b", "a", ";a=\"x", ";=x", ";a b", ";a=b c", ";a=<b", ";a=b>", ";a=\"b\"c"] {
             assert_eq!(Params::parse(bad), None, "{bad}");
         }
         assert!(Params::parse(";a;").is_some());
+        assert_eq!(Params::parse(";a=<x;y>").unwrap().get("a"), Some("<x;y>"));
         assert_eq!(Params::parse(&";a".repeat(MAX_PARAMS + 1)), None);
     }
 

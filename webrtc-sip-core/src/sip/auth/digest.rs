@@ -70,6 +70,17 @@ mod tests {
         assert_eq!(response(Algorithm::Sha256), "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1");
     }
 
+    /// No RFC prints these; they were computed step by step with Python's hashlib, from the inputs of RFC 7616 section
+    /// 3.9.1.
+    #[test]
+    fn the_sess_variants() {
+        let qop = auth("f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ");
+        let nonce = "7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v";
+        let response = |algorithm| get(algorithm, "http-auth@example.org", nonce, Some(&qop), "Circle of Life");
+        assert_eq!(response(Algorithm::Md5Sess), "e783283f46242139c486a698fec7211d");
+        assert_eq!(response(Algorithm::Sha256Sess), "2fd51b3a77ad75bad6afad6003e818d767133c46d9e2749e7f5232ae1ea3efd7");
+    }
+
     /// RFC 2617 section 3.5, and the erratum 749 of RFC 2069 section 2.4.
     #[test]
     fn the_examples_of_rfc_2617_and_2069() {

@@ -100,11 +100,11 @@ fn parse_addr_spec(value: &str) -> Option<NameAddr> {
     Some(NameAddr { display_name: None, uri: uri.parse().ok()?, params: Params::parse(&value[end..])? })
 }
 
-/// A display name without quotes: words of `token` characters, or beyond ASCII. A comma or colon would make the value
-/// ambiguous.
+/// A display name without quotes. RFC 3261 wants words of `token` characters; others are taken too, except those that
+/// would leave in doubt where the name or the value ends.
 fn display_tokens(name: &str) -> Option<String> {
     let name = text::trim(name);
-    let refused = |c: char| matches!(c, '"' | ',' | ';' | ':' | '>' | '@' | '\\');
+    let refused = |c: char| matches!(c, '"' | ',' | ';' | '>' | '\\');
     (!name.contains(refused)).then(|| name.to_owned())
 }
 
@@ -132,6 +132,7 @@ mod tests {
             ),
             ("caller<sip:caller@example.com>;tag=323", Some("caller"), "sip:caller@example.com", Some("323")),
             ("Two words  <sip:a@h;lr> ; tag = x", Some("Two words"), "sip:a@h;lr", Some("x")),
+            ("j.doe@h <sip:a@h>", Some("j.doe@h"), "sip:a@h", None),
             ("sip:a@h;tag=1", None, "sip:a@h", Some("1")),
             ("\"\" <tel:+1>", None, "tel:+1", None),
             ("<sip:a,b;c@h?x=y>", None, "sip:a,b;c@h?x=y", None),
