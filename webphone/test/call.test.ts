@@ -187,6 +187,19 @@ test('answering a second call holds the first; taking the first up again holds t
   assert.deepEqual([first.held.local, second.held.local], [false, true]);
 });
 
+test('a call that ended just before it would be held is no obstacle', async () => {
+  const { client, notify } = await signedIn((request, transport) =>
+    request.method === 'call.hold' ? refusal('unknown_call') : answers(request, transport),
+  );
+  client.call('echo');
+  await settle();
+  notify('call.answered');
+  notify('call.incoming', { callId: 'c2', from: '1002', to: '1001', sdp: 'x' });
+  const second = client.calls[1];
+  await second?.answer();
+  assert.equal(second?.state, 'answered');
+});
+
 test('answering while another call is only ringing out cancels that one', async () => {
   const { client, gateway, notify } = await signedIn();
   const first = client.call('nobody');

@@ -8,7 +8,7 @@ import { OtherCallsView } from './other-calls';
 import { SignInView } from './sign-in';
 import { Sounds } from './sounds';
 import { workerClock } from './timers';
-import { connectionText, endText, errorText } from './words';
+import { connectionText, endText, errorText, warningText } from './words';
 
 /** The handle for the browser's console and for tests. */
 interface SoftphoneHandle {
@@ -109,6 +109,9 @@ function watch(call: Call): void {
     if (current) activeCall.focus();
     else dialer.focus();
   });
+  call.on('warning', ({ reason }) => {
+    if (call === current) say(warningText(reason));
+  });
   call.on('change', () => {
     if (call.state === 'connecting' && current !== call) {
       current = call;
@@ -131,7 +134,8 @@ function render(): void {
   otherCalls.show(client.calls.filter((call) => call !== current && call.state === 'answered'));
   sounds.play(soundFor(client.calls));
   const ringing = client.calls.find((call) => call.state === 'incoming');
-  document.title = ringing ? `${ringing.remoteParty} is calling` : current ? `${current.remoteParty} \u2013 Softphone` : 'Softphone';
+  if (ringing) document.title = `${ringing.remoteParty} is calling`;
+  else document.title = current ? `${current.remoteParty} \u2013 Softphone` : 'Softphone';
 }
 
 function soundFor(calls: readonly Call[]): 'ring' | 'ringBack' | undefined {

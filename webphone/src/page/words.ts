@@ -69,6 +69,11 @@ export function callStateText(call: Call): string {
   }
 }
 
+/** What the gateway noticed about the sound; empty when it is well again. */
+export function warningText(reason: string): string {
+  return reason === 'media_restored' ? '' : 'No sound is getting through at the moment.';
+}
+
 export interface EndText {
   text: string;
   bad: boolean;

@@ -178,7 +178,9 @@ export class GatewayClient extends Emitter<ClientEvents> {
     return {
       clock: this.#clock,
       request: (method, params, options) =>
-        method === 'call.create' ? this.#counted(() => this.request(method, params)) : this.request(method, params, options),
+        method === 'call.create'
+          ? this.#counted(() => this.request(method, params))
+          : this.request(method, params, options),
       createPeerConnection: () => {
         const configuration = { iceServers: this.#signIn?.iceServers ?? [], ...this.#options.rtcConfiguration };
         return this.#options.createPeerConnection?.(configuration) ?? new RTCPeerConnection(configuration);
@@ -301,7 +303,9 @@ export class GatewayClient extends Emitter<ClientEvents> {
         if (token !== undefined && (forgotten || this.#clock.now() - lostAt > windowMs)) {
           token = undefined;
           this.#endCalls('client_gone', 'The connection to the gateway was lost for too long.');
-          if (this.#options.signInAgain === false) return this.#leave({ reason: 'session_expired', text: 'Your sign-in has ended.' });
+          if (this.#options.signInAgain === false) {
+            return this.#leave({ reason: 'session_expired', text: 'Your sign-in has ended.' });
+          }
           delay = 0;
         } else if (token === undefined && error instanceof GatewayError && error.reason === 'wrong_credentials') {
           return this.#leave({ reason: error.reason, text: error.message });
@@ -444,9 +448,14 @@ export class GatewayClient extends Emitter<ClientEvents> {
   async #makeActive(active: Call): Promise<void> {
     for (const call of this.calls) {
       if (call === active || call.state === 'incoming') continue;
-      if (call.state === 'answered') await call.hold();
-      else await call.hangup();
+      if (call.state !== 'answered') await call.hangup();
+      else await call.hold().catch((error: unknown) => this.#unlessOver(error));
     }
+  }
+
+  /** A call that ended in this very moment needs no hold any more. */
+  #unlessOver(error: unknown): void {
+    if (!(error instanceof GatewayError && error.reason === 'unknown_call')) throw error;
   }
 
   #endCalls(reason: string, text: string): void {
@@ -471,9 +480,11 @@ export class GatewayClient extends Emitter<ClientEvents> {
     try {
       return await create();
     } finally {
-      // The call itself takes what came early right after this.
       this.#creating--;
-      if (this.#creating === 0) void Promise.resolve().then(() => sleep(this.#clock, 0)).then(() => this.#creating || this.#early.clear());
+      // The call itself takes what came early in this very turn; the rest belongs to nobody.
+      void sleep(this.#clock, 0).then(() => {
+        if (this.#creating === 0) this.#early.clear();
+      });
     }
   }
 
@@ -489,7 +500,8 @@ export class GatewayClient extends Emitter<ClientEvents> {
     if (missing.length === 0) return;
     // The notification that says why is probably on its way.
     this.#clock.after(LATE_END_MS, () => {
-      for (const call of missing) call.abandon({ reason: 'failure', text: 'The call ended while you were offline.', by: 'gateway' });
+      const end = { reason: 'failure', text: 'The call ended while you were offline.', by: 'gateway' } as const;
+      for (const call of missing) call.abandon(end);
     });
   }
 }
