@@ -1,0 +1,96 @@
+// Runs in the page before its own scripts: remembers each remote audio track, records it as raw PCM, and can put speech
+// in place of the microphone. The page under test knows nothing of it.
+(() => {
+  const tracks = [];
+  const connections = [];
+  const Original = window.RTCPeerConnection;
+  window.RTCPeerConnection = class extends Original {
+    constructor(...args) {
+      super(...args);
+      connections.push(this);
+      this.addEventListener('track', (event) => event.track.kind === 'audio' && tracks.push(event.track));
+    }
+  };
+
+  const worklet = `registerProcessor('tap', class extends AudioWorkletProcessor {
+    process(inputs) {
+      if (inputs[0][0]) this.port.postMessage(inputs[0][0].slice());
+      return true;
+    }
+  });`;
+
+  let recording;
+
+  const probe = {
+    /** Replaces the microphone by this WAV file (base64), looped. */
+    useMicrophone(wav) {
+      navigator.mediaDevices.getUserMedia = async () => {
+        const context = new AudioContext({ sampleRate: 48000 });
+        const bytes = Uint8Array.from(atob(wav), (letter) => letter.charCodeAt(0));
+        const source = context.createBufferSource();
+        source.buffer = await context.decodeAudioData(bytes.buffer);
+        source.loop = true;
+        const sink = context.createMediaStreamDestination();
+        source.connect(sink);
+        source.start();
+        await context.resume();
+        return sink.stream;
+      };
+    },
+
+    remoteTracks: () => tracks.filter((track) => track.readyState === 'live').length,
+
+    /** Begins to record the latest remote audio track that is live. */
+    async startRecording() {
+      const track = tracks.filter((each) => each.readyState === 'live').at(-1);
+      if (!track) throw new Error('no remote audio track');
+      const stream = new MediaStream([track]);
+      const element = new Audio(); // Chromium feeds Web Audio only from a remote track that some element plays
+      element.muted = true;
+      element.srcObject = stream;
+      await element.play();
+      const context = new AudioContext({ sampleRate: 48000 });
+      const chunks = [];
+      await context.audioWorklet.addModule(URL.createObjectURL(new Blob([worklet], { type: 'text/javascript' })));
+      const tap = new AudioWorkletNode(context, 'tap', { numberOfOutputs: 0 });
+      tap.port.onmessage = (message) => chunks.push(message.data);
+      context.createMediaStreamSource(stream).connect(tap);
+      await context.resume();
+      recording = { context, chunks, element };
+    },
+
+    /** Ends the recording: 16-bit samples at 48 kHz as base64. */
+    async stopRecording() {
+      const { context, chunks, element } = recording;
+      recording = undefined;
+      await context.close();
+      element.srcObject = null;
+      const samples = new Int16Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0));
+      let at = 0;
+      for (const chunk of chunks) for (const value of chunk) samples[at++] = Math.max(-1, Math.min(1, value)) * 32767;
+      const bytes = new Uint8Array(samples.buffer);
+      let text = '';
+      for (let i = 0; i < bytes.length; i += 32768) text += String.fromCharCode(...bytes.subarray(i, i + 32768));
+      return btoa(text);
+    },
+
+    /** What the newest connection says about itself: `{ received, sent, lost, codec }` of audio, and its states. */
+    async statistics() {
+      const connection = connections.at(-1);
+      const found = { connection: connection?.connectionState, ice: connection?.iceConnectionState };
+      if (!connection) return found;
+      const report = [...(await connection.getStats()).values()];
+      for (const entry of report) {
+        if (entry.type === 'inbound-rtp' && entry.kind === 'audio') {
+          found.received = entry.packetsReceived;
+          found.lost = entry.packetsLost;
+          found.codec = report.find((each) => each.id === entry.codecId)?.mimeType;
+        } else if (entry.type === 'outbound-rtp' && entry.kind === 'audio') {
+          found.sent = entry.packetsSent;
+        }
+      }
+      return found;
+    },
+  };
+  Object.defineProperty(window, '__probe', { value: probe });
+})();
