@@ -21,7 +21,8 @@ request_route {
   if (is_method("OPTIONS")) { sl_send_reply("200", "OK"); exit; }
   if (is_method("REGISTER")) {
     route(AUTHENTICATE_WWW);
-    if (!save("location")) { sl_reply_error(); }
+    if (!save("location")) { sl_reply_error(); exit; }
+    if (registered("location", "$tu")) { xlog("L_WARN", "+++ $tU is registered\n"); } else { xlog("L_WARN", "--- $tU is gone\n"); }
     exit;
   }
   route(AUTHENTICATE_PROXY);
@@ -90,7 +91,22 @@ ${routing(Object.entries(users))}`,
     await child.stop('SIGKILL');
     throw new Error(`${error.message}\n${child.tail()}`);
   }
-  return { port, address, domain: DOMAIN, tail: () => child.tail(), stop: () => child.stop('SIGTERM') };
+  const says = (user, words, timeoutMs = 10_000) =>
+    until(`${user} to be ${words}`, timeoutMs, () => child.output.match(new RegExp(`.*[+-]{3} ${user} is .*`, 'g'))?.at(-1).includes(words)).catch(
+      (error) => {
+        throw new Error(`${error.message}\n${child.tail()}`);
+      },
+    );
+  return {
+    port,
+    address,
+    domain: DOMAIN,
+    /** Waits until the latest REGISTER of a user that was taken left a contact behind, or none. */
+    registered: (user) => says(user, 'registered'),
+    unregistered: (user) => says(user, 'gone'),
+    tail: () => child.tail(),
+    stop: () => child.stop('SIGTERM'),
+  };
 }
 
 function ping(folder) {

@@ -190,6 +190,7 @@ export async function sipp(scenario, { remote, transport = 'udp', host = '127.0.
   const phone = {
     port: localPort,
     uri: (user = 'sipp') => `sip:${user}@${host}:${localPort}${transport === 'tcp' ? ';transport=tcp' : ''}`,
+    contact: `${host}:${localPort}${transport === 'tcp' ? ';transport=tcp' : ''}`,
     messages: () => read('messages.log'),
     async finish(milliseconds = timeoutMs) {
       try {

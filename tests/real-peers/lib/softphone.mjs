@@ -28,7 +28,8 @@ export class Softphone {
       if (user) await phone.signIn(user, USERS[user]);
       return phone;
     } catch (error) {
-      throw new Error(`${error.message}\n${await phone.describe()}`);
+      await page.close();
+      throw error;
     }
   }
 
@@ -136,7 +137,9 @@ export class Softphone {
     return lines.join('\n');
   }
 
-  close() {
-    return this.page.close();
+  /** Signs out, so that the next test finds nobody there, and closes the page. */
+  async close() {
+    await this.page.evaluate(() => window.softphone.client.signOut()).catch(() => {});
+    await this.page.close();
   }
 }

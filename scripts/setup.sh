@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# Installs what is missing, on a bare Debian 12 with a Rust toolchain: `setup.sh run` what building and running takes,
+# `setup.sh test` also what the tests call: browsers, SIP phones, a proxy, speech tools. Says nothing when all is there.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+what=${1:-test}
+NODE_MAJOR=18
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+if ! have cargo; then
+  say 'there is no Rust toolchain; install one from https://rustup.rs and try again'
+  exit 1
+fi
+
+# ---- packages of the system: the command that shows it is there, and the Debian packages that bring it ----
+missing=()
+need() {
+  local command=$1
+  shift
+  have "$command" || missing+=("$@")
+}
+node_is_new() { have node && [ "$(node -p 'process.versions.node.split(".")[0]')" -ge "$NODE_MAJOR" ]; }
+
+need cmake cmake
+need g++ g++
+need make make
+node_is_new || missing+=(nodejs)
+need npm npm
+if [ "$what" = test ]; then
+  have chromium || have google-chrome || missing+=(chromium)
+  have firefox-esr || have firefox || missing+=(firefox-esr)
+  need sipp sip-tester
+  need baresip baresip
+  need kamailio kamailio
+  need pulseaudio pulseaudio
+  need sox sox
+  need espeak-ng espeak-ng
+  need ip iproute2
+  # The speech score is a C extension, built on the spot for the Python that will load it.
+  python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
+  [ -x target/venv/bin/python ] || python3 -c 'import sysconfig, os, sys
+sys.exit(not os.path.exists(os.path.join(sysconfig.get_paths()["include"], "Python.h")))' 2>/dev/null || missing+=(python3-dev)
+fi
+
+if [ ${#missing[@]} -gt 0 ]; then
+  say "missing: ${missing[*]}"
+  if ! have apt-get; then
+    say 'this is no Debian; install these, or what your system calls them, and try again'
+    exit 1
+  elif [ "$(id -u)" = 0 ]; then
+    as_root=()
+  elif have sudo && sudo -n true 2>/dev/null; then
+    as_root=(sudo)
+  elif have sudo && [ -t 0 ]; then
+    as_root=(sudo)
+  else
+    say "run as root: apt-get install --no-install-recommends ${missing[*]}"
+    exit 1
+  fi
+  export DEBIAN_FRONTEND=noninteractive
+  install=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "${missing[@]}")
+  "${install[@]}" >/dev/null 2>&1 || { "${as_root[@]}" apt-get update --quiet && "${install[@]}"; }
+  if ! node_is_new; then
+    say "Node.js is older than $NODE_MAJOR; install a newer one and try again"
+    exit 1
+  fi
+fi
+[ "$what" = test ] || exit 0
+
+# ---- packages of npm and Python, again when their lists change ----
+fresh() { [ -e "$2" ] && [ ! "$1" -nt "$2" ]; } # list, stamp
+
+for folder in webphone tests/real-peers; do
+  if ! fresh "$folder/package-lock.json" "$folder/node_modules/.package-lock.json"; then
+    say "npm packages of $folder"
+    npm ci --prefix "$folder" --no-audit --no-fund --loglevel=error
+    touch "$folder/node_modules/.package-lock.json"
+  fi
+done
+
+requirements=tests/real-peers/requirements.txt
+if ! fresh "$requirements" target/venv/installed; then
+  say 'Python packages of the speech score'
+  mkdir -p target
+  python3 -m venv --clear target/venv
+  target/venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement "$requirements"
+  touch target/venv/installed
+fi

@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# Every test, one part after the other, also when one fails. Ends with the sum of all parts: "N passed, N failed".
+set -uo pipefail
+cd "$(dirname "$0")/.."
+passed=0
+failed=0
+failures=()
+logs=target/test-logs
+mkdir -p "$logs"
+
+# Runs a part, shows what it says and keeps it in $log.
+part() {
+  name=$1
+  shift
+  log=$logs/${name// /-}.log
+  printf '\n==== %s\n' "$name"
+  "$@" 2>&1 | tee "$log"
+  status=${PIPESTATUS[0]}
+}
+
+# Sums up the numbers that stand before or behind some words in the log.
+sum() { grep -oE "$1" "$log" | grep -oE '[0-9]+' | awk '{ total += $1 } END { print total + 0 }'; }
+
+count() { # passed, failed: what the part says of itself; a part that fails without a failed test counts as one
+  local ok=$1 bad=$2
+  if [ "$status" -ne 0 ] && [ "$bad" -eq 0 ]; then bad=1; fi
+  passed=$((passed + ok))
+  failed=$((failed + bad))
+  if [ "$bad" -ne 0 ]; then failures+=("$name: $bad failed, see $log"); fi
+}
+
+check() { # a part that is one test
+  part "$@"
+  count $((status == 0)) 0
+}
+
+check 'setup' scripts/setup.sh test
+if [ "$status" -ne 0 ]; then
+  printf '\n%s passed, %s failed\n' 0 1
+  exit 1
+fi
+passed=0 # setting up is no test
+
+check 'format' cargo fmt --all --check
+check 'lints' cargo clippy --workspace --all-targets --quiet -- -D warnings
+check 'dependencies of the core' scripts/check-core-deps.sh
+
+part 'Rust tests' cargo test --workspace --no-fail-fast --quiet
+count "$(sum '[0-9]+ passed;')" "$(sum '[0-9]+ failed;')"
+
+node_counts() { count "$(sum '^(#|ℹ) pass [0-9]+')" "$(sum '^(#|ℹ) (fail|cancelled) [0-9]+')"; }
+
+part 'webphone' npm test --prefix webphone
+node_counts
+
+part 'release build' cargo build --release --package gateway-bin --quiet
+count 0 0
+if [ "$status" -eq 0 ]; then
+  part 'real peers' node tests/real-peers/run.mjs
+  node_counts
+fi
+
+printf '\n'
+for failure in "${failures[@]}"; do printf '%s\n' "$failure"; done
+printf '%s passed, %s failed\n' "$passed" "$failed"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,57 @@
+// What a recording has to sound like: nearly as good as the same speech after the same codecs without a gateway.
+import assert from 'node:assert/strict';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+
+import { score, speech, throughG711 } from './audio.mjs';
+import { directCall, emptyPage } from './direct.mjs';
+
+const ALLOWED = 0.3; // PESQ below the yardstick
+const GOOD = 3.8; // what a direct call scores at least on a machine that keeps up
+const RUN = process.env.RUN_FOLDER; // set by run.mjs: measured once in a run, not once in a file
+
+/**
+ * The yardstick: PESQ of a direct call between two browsers, `opus`; with a pass through G.711 behind it, `pcmu` and
+ * `pcma`; and of two passes through Opus with G.711 between them, `echo`.
+ */
+export async function yardstick(browser, other = browser) {
+  const file = RUN && path.join(RUN, `yardstick-${browser.name}-${other.name}.json`);
+  if (file && existsSync(file)) return JSON.parse(readFileSync(file, 'utf8'));
+  let measured;
+  for (let attempt = 1; attempt <= 3 && !(measured?.opus > GOOD); attempt += 1) measured = await measure(browser, other);
+  assert.ok(measured.opus > GOOD, `a direct call sounds bad, is the machine busy? ${JSON.stringify(measured)}`);
+  if (file) {
+    mkdirSync(RUN, { recursive: true });
+    writeFileSync(file, JSON.stringify(measured));
+  }
+  return measured;
+}
+
+async function measure(browser, other) {
+  const empty = await emptyPage();
+  let recording;
+  try {
+    const [caller, callee] = [await browser.open(empty.url), await other.open(empty.url)];
+    await directCall(caller, callee);
+    recording = await callee.record();
+    await caller.close();
+    await callee.close();
+  } finally {
+    empty.close();
+  }
+  const [opus, pcmu, pcma, clean] = await Promise.all([
+    score(recording),
+    throughG711(recording, 'PCMU').then(score),
+    throughG711(recording, 'PCMA').then(score),
+    speech().then(({ loop }) => score(loop)),
+  ]);
+  // What one pass through Opus costs, the second one costs again.
+  return { opus: opus.pesq, pcmu: pcmu.pesq, pcma: pcma.pesq, echo: pcmu.pesq - (clean.pesq - opus.pesq) };
+}
+
+/** Fails unless the speech in the recording scores at most 0.3 below `reference`. Says the score on the test. */
+export async function assertSpeech(test, recording, reference, what) {
+  const heard = await score(recording);
+  test.diagnostic(`${what}: PESQ ${heard.pesq} (worst ${heard.worst}, reference ${reference.toFixed(2)})`);
+  assert.ok(heard.pesq >= reference - ALLOWED, `${what}: PESQ below ${reference.toFixed(2)} - ${ALLOWED}: ${JSON.stringify(heard)}`);
+}
