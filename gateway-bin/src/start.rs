@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use webrtc_sip_core::crypto::{CertificateError, CryptoProvider, DtlsCertificate};
 use webrtc_sip_core::gateway::{Gateway, GatewayConfig, Route, RouteMatch, ShardAddresses, SipProxy, SipSocket};
 use webrtc_sip_core::ids::ShardId;
-use webrtc_sip_core::media::MediaShard;
+use webrtc_sip_core::media::{MediaShard, ShardConfig, WebRtcSocket};
 
 use crate::config::{Config, ConfigError};
 use crate::control::{self, Control, ControlHandle, Inside, PortPool, SipSockets};
@@ -81,7 +81,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let (reports, media) = mpsc::channel(MAX_MEDIA_REPORTS);
     let crypto = CryptoProvider::system();
     let certificate = DtlsCertificate::generate(&crypto, SystemTime::now())?;
-    let (workers, shards) = start_workers(&config, &ids, &crypto, reports)?;
+    let (workers, shards) = start_workers(&config, &ids, &certificate, &crypto, reports)?;
 
     let sip_sockets: Vec<SipSocket> = sip_bound
         .iter()
@@ -141,6 +141,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
 fn start_workers(
     config: &Config,
     ids: &SocketIds,
+    certificate: &DtlsCertificate,
     crypto: &CryptoProvider,
     reports: mpsc::Sender<WorkerOutput>,
 ) -> io::Result<(Vec<WorkerHandle>, Vec<ShardAddresses>)> {
@@ -165,9 +166,15 @@ fn start_workers(
         };
         let webrtc = media::bind_webrtc(ids, &addresses, port)?;
         let bound: Vec<SocketAddr> = webrtc.iter().map(|(_, _, bound)| *bound).collect();
-        shards.push(media::candidates(shard, &bound, &config.media.advertised));
-        let _ = crypto;
-        workers.push(WorkerHandle::start(WorkerSetup { shard, webrtc }, MediaShard::default(), reports.clone())?);
+        let addresses = media::candidates(shard, &bound, &config.media.advertised);
+        let sockets = webrtc.iter().zip(&addresses.candidates);
+        let sockets =
+            sockets.map(|((socket, ..), address)| WebRtcSocket { socket: *socket, candidates: vec![*address] });
+        let shard_config = ShardConfig::new(shard, sockets.collect(), certificate.clone());
+        let media_shard =
+            MediaShard::new(Instant::now(), shard_config, crypto.clone(), &crypto.bytes()).map_err(io::Error::other)?;
+        shards.push(addresses);
+        workers.push(WorkerHandle::start(WorkerSetup { shard, webrtc }, media_shard, reports.clone())?);
     }
     Ok((workers, shards))
 }

@@ -11,7 +11,7 @@ use crate::io::SocketId;
 pub use crate::sdp::{AgreedAudio as AudioConfig, AudioFormat, DtmfFormat};
 pub use crate::transport::{DtlsRole, IceCredentials, WebRtcRemote};
 
-use super::snapshot::LegSnapshot;
+use super::snapshot::RestoreLegConfig;
 
 /// One instruction to a [`super::MediaShard`]. An instruction for a leg that is gone is ignored: the leg may have ended
 /// while the command was under way.
@@ -101,7 +101,7 @@ pub enum MediaCommand {
         leg: LegId,
     },
     /// Goes on with a leg from another instance's snapshot, under a new SSRC.
-    RestoreLeg(Box<LegSnapshot>),
+    RestoreLeg(Box<RestoreLegConfig>),
 }
 
 /// How a WebRTC leg starts.

@@ -89,6 +89,8 @@ pub enum MediaFailure {
     FingerprintMismatch,
     /// The shard is at its configured limit.
     LimitReached,
+    /// The snapshot doesn't fit this version, this transport, or repeats a synchronisation source.
+    NotRestorable,
 }
 
 /// Figures of one leg since it began.

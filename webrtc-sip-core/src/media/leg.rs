@@ -1,0 +1,232 @@
+//! One leg as its shard keeps it.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use crate::codec::CodecKind;
+use crate::ids::LegId;
+use crate::io::{DropReason, PacketBuf, SocketId};
+use crate::rtp::OutgoingSource;
+use crate::rtp::header::FIXED_HEADER_LEN;
+use crate::rtp::srtp::{SrtpReceiver, SrtpSender};
+use crate::transport::plain::PlainTransport;
+use crate::transport::webrtc::{MediaKeys, WebRtcTransport};
+
+use super::bridge::Inbound;
+use super::command::{AudioConfig, DtmfFormat};
+use super::demux::LegKey;
+use super::event::LegStats;
+use super::reception::Reception;
+
+/// Formats of one agreement that are looked at.
+const MAX_FORMATS: usize = 16;
+
+/// Socket and address.
+pub(super) type Destination = (SocketId, SocketAddr);
+
+pub(super) struct Leg {
+    pub(super) id: LegId,
+    pub(super) cname: String,
+    pub(super) transport: LegTransport,
+    pub(super) audio: Option<Box<Audio>>,
+    /// The leg that it is bridged with.
+    pub(super) far: Option<LegKey>,
+    /// What we send to the peer.
+    pub(super) source: OutgoingSource,
+    /// How what the peer sends reaches the far leg.
+    pub(super) inbound: Inbound,
+    pub(super) reception: Reception,
+    pub(super) stats: LegStats,
+    /// What earlier transcoders concealed.
+    pub(super) concealed_before_ms: u64,
+    /// When media last arrived, or could have begun to.
+    pub(super) last_media: Instant,
+    pub(super) heard: bool,
+    pub(super) silence_reported: bool,
+}
+
+impl Leg {
+    pub(super) fn new(now: Instant, id: LegId, cname: &str, transport: LegTransport, source: OutgoingSource) -> Self {
+        Leg {
+            id,
+            cname: cname.to_owned(),
+            transport,
+            audio: None,
+            far: None,
+            source,
+            inbound: Inbound::default(),
+            reception: Reception::default(),
+            stats: LegStats::default(),
+            concealed_before_ms: 0,
+            last_media: now,
+            heard: false,
+            silence_reported: false,
+        }
+    }
+
+    /// The figures as they are now.
+    pub(super) fn figures(&self) -> LegStats {
+        LegStats { packets_lost: self.reception.packets_lost(), jitter_us: self.reception.jitter_us(), ..self.stats }
+    }
+
+    /// Forgets the far leg. Our source goes on whoever feeds it next.
+    pub(super) fn leave_bridge(&mut self) {
+        self.far = None;
+        self.inbound = Inbound::default();
+        self.stats.transcoding = false;
+        self.stats.jitter_buffer_ms = 0;
+        self.concealed_before_ms = self.stats.concealed_ms;
+    }
+
+    /// Whether DTMF goes out now, so that audio has to wait.
+    pub(super) fn sends_digits(&self) -> bool {
+        false
+    }
+
+    /// Sends a packet that stands ready, and counts it.
+    pub(super) fn send_rtp(&mut self, packet: &mut PacketBuf<'_>) -> Result<Destination, DropReason> {
+        let payload = packet.len().saturating_sub(FIXED_HEADER_LEN) as u64;
+        let destination = self.transport.send_rtp(packet)?;
+        self.stats.packets_sent += 1;
+        self.stats.bytes_sent += payload;
+        Ok(destination)
+    }
+}
+
+pub(super) enum LegTransport {
+    WebRtc(Box<WebRtcLeg>),
+    Plain(PlainTransport),
+}
+
+pub(super) struct WebRtcLeg {
+    pub(super) transport: WebRtcTransport,
+    pub(super) srtp: Option<Srtp>,
+    /// Entries of the demultiplexer that belong to this leg.
+    pub(super) sources: Vec<Destination>,
+    pub(super) ufrags: Vec<String>,
+    /// Our synchronisation sources under these keys at earlier owners.
+    pub(super) used_ssrcs: Vec<u32>,
+    /// Where media goes; none while there is no path or no consent.
+    pub(super) media_route: Option<Destination>,
+    /// When anything authentic last arrived.
+    pub(super) last_heard: Instant,
+}
+
+/// Both directions of SRTP.
+pub(super) struct Srtp {
+    pub(super) sender: SrtpSender,
+    pub(super) receiver: SrtpReceiver,
+}
+
+impl Srtp {
+    pub(super) fn new(keys: &MediaKeys, max_ssrcs: usize) -> Self {
+        Srtp { sender: SrtpSender::new(&keys.local), receiver: SrtpReceiver::new(&keys.remote, max_ssrcs) }
+    }
+}
+
+impl LegTransport {
+    /// Decrypts what is encrypted.
+    pub(super) fn unprotect_rtp(&mut self, packet: &mut PacketBuf<'_>) -> Result<(), DropReason> {
+        match self {
+            LegTransport::WebRtc(leg) => {
+                let srtp = leg.srtp.as_mut().ok_or(DropReason::OutOfState)?;
+                srtp.receiver.unprotect_rtp(packet).map(|_| ()).map_err(|error| error.drop_reason())
+            }
+            LegTransport::Plain(_) => Ok(()),
+        }
+    }
+
+    /// Decrypts what is encrypted.
+    pub(super) fn unprotect_rtcp(&mut self, packet: &mut PacketBuf<'_>) -> Result<(), DropReason> {
+        match self {
+            LegTransport::WebRtc(leg) => {
+                let srtp = leg.srtp.as_mut().ok_or(DropReason::OutOfState)?;
+                srtp.receiver.unprotect_rtcp(packet).map(|_| ()).map_err(|error| error.drop_reason())
+            }
+            LegTransport::Plain(_) => Ok(()),
+        }
+    }
+
+    /// Encrypts where the leg is encrypted, and says where the packet goes.
+    pub(super) fn send_rtp(&mut self, packet: &mut PacketBuf<'_>) -> Result<Destination, DropReason> {
+        let destination = self.rtp_destination().ok_or(DropReason::OutOfState)?;
+        if let LegTransport::WebRtc(leg) = self {
+            let srtp = leg.srtp.as_mut().ok_or(DropReason::OutOfState)?;
+            srtp.sender.protect_rtp(packet).map_err(|error| error.drop_reason())?;
+        }
+        Ok(destination)
+    }
+
+    /// Encrypts where the leg is encrypted, and says where the packet goes.
+    pub(super) fn send_rtcp(&mut self, packet: &mut PacketBuf<'_>) -> Result<Destination, DropReason> {
+        let destination = self.rtcp_destination().ok_or(DropReason::OutOfState)?;
+        if let LegTransport::WebRtc(leg) = self {
+            let srtp = leg.srtp.as_mut().ok_or(DropReason::OutOfState)?;
+            srtp.sender.protect_rtcp(packet).map_err(|error| error.drop_reason())?;
+        }
+        Ok(destination)
+    }
+
+    pub(super) fn rtp_destination(&self) -> Option<Destination> {
+        match self {
+            LegTransport::WebRtc(leg) => leg.media_route.filter(|_| leg.srtp.is_some()),
+            LegTransport::Plain(plain) => Some((plain.sockets().rtp, plain.rtp_destination()?)),
+        }
+    }
+
+    fn rtcp_destination(&self) -> Option<Destination> {
+        match self {
+            LegTransport::WebRtc(_) => self.rtp_destination(),
+            LegTransport::Plain(plain) => Some((plain.sockets().rtcp, plain.rtcp_destination()?)),
+        }
+    }
+}
+
+/// What a payload type of the peer stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PayloadKind {
+    /// Audio.
+    Audio(CodecKind),
+    /// Telephone events with this clock.
+    Dtmf(u32),
+    /// Comfort noise (RFC 3389).
+    ComfortNoise,
+}
+
+/// What is agreed on, with payload types ready to be looked up.
+pub(super) struct Audio {
+    pub(super) config: AudioConfig,
+    kinds: [Option<PayloadKind>; 128],
+}
+
+impl Audio {
+    pub(super) fn new(mut config: AudioConfig) -> Self {
+        // RFC 3551 has no use for others, and a jitter buffer no room.
+        config.ptime_ms = (config.ptime_ms / 10 * 10).clamp(10, 60);
+        config.accept.truncate(MAX_FORMATS);
+        config.dtmf_accept.truncate(MAX_FORMATS);
+        let mut kinds = [None; 128];
+        let mut set = |payload_type: u8, kind| {
+            if let Some(slot) = kinds.get_mut(usize::from(payload_type)) {
+                *slot = Some(kind);
+            }
+        };
+        if let Some(payload_type) = config.comfort_noise {
+            set(payload_type, PayloadKind::ComfortNoise);
+        }
+        for DtmfFormat { payload_type, clock_rate_hz } in &config.dtmf_accept {
+            // A clock of 0 would divide by zero and means nothing.
+            if *clock_rate_hz > 0 {
+                set(*payload_type, PayloadKind::Dtmf(*clock_rate_hz));
+            }
+        }
+        for format in &config.accept {
+            set(format.payload_type, PayloadKind::Audio(format.codec));
+        }
+        Audio { config, kinds }
+    }
+
+    pub(super) fn kind_of(&self, payload_type: u8) -> Option<PayloadKind> {
+        self.kinds.get(usize::from(payload_type)).copied().flatten()
+    }
+}

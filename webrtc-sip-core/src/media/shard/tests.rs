@@ -1,0 +1,5 @@
+//! A shard on a fake clock, with simulated browsers and phones on a link that loses and reorders.
+
+mod calls;
+#[allow(dead_code)]
+mod world;
