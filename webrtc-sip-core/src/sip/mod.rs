@@ -1,6 +1,8 @@
 //! SIP (RFC 3261): messages, transactions, dialogs, registrations, and the endpoint that ties them together.
 
 pub mod auth;
+pub mod dialog;
+pub mod endpoint;
 pub mod framing;
 pub mod headers;
 mod host;
@@ -13,6 +15,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod text;
+pub mod transaction;
 mod uri;
 
 pub use headers::{

@@ -1,0 +1,4 @@
+//! Endpoints in pairs on a fake clock.
+
+mod calls;
+mod link;
