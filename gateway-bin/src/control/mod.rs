@@ -135,6 +135,9 @@ impl Control {
         let mut ends_at: Option<tokio::time::Instant> = None;
         loop {
             self.drain(&mut links, &mut storage).await;
+            if ends_at.is_some() && self.drained.is_none() {
+                break;
+            }
             let due = self.gateway.poll_timeout().map(tokio::time::Instant::from_std);
             tokio::select! {
                 biased;
@@ -161,9 +164,6 @@ impl Control {
             }
             if self.gateway.poll_timeout().is_some_and(|due| due <= now) {
                 self.gateway.handle_timeout(now);
-            }
-            if ends_at.is_some() && self.drained.is_none() {
-                break;
             }
         }
         self.drain(&mut links, &mut storage).await;

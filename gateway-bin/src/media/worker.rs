@@ -14,7 +14,7 @@ use rustix::event::{Timespec, epoll};
 use rustix::fd::OwnedFd;
 use tokio::sync::mpsc;
 use webrtc_sip_core::io::{DropCounters, DropReason, PacketBuf, SocketId, Transmit};
-use webrtc_sip_core::media::MediaShard;
+use webrtc_sip_core::media::{MediaShard, ShardStats};
 
 use super::{WorkerInput, WorkerOutput, WorkerSetup};
 
@@ -56,6 +56,8 @@ pub(crate) struct WorkerStats {
     pub(crate) send_errors: u64,
     /// Turns of the loop.
     pub(crate) wake_ups: u64,
+    /// What the shard holds and did.
+    pub(crate) media: ShardStats,
     /// What the shard and the worker dropped.
     pub(crate) drops: DropCounters,
 }
@@ -258,7 +260,12 @@ impl Worker {
                 let mut drops = self.drops.clone();
                 drops.merge(self.shard.drops());
                 // Nobody waits any more when the asker gave up.
-                let _ = reply.send(WorkerStats { drops, sockets: self.sockets.len(), ..self.stats.clone() });
+                let _ = reply.send(WorkerStats {
+                    drops,
+                    sockets: self.sockets.len(),
+                    media: self.shard.stats(),
+                    ..self.stats.clone()
+                });
             }
             WorkerInput::Stop => self.stopping = true,
         }

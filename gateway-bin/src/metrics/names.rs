@@ -42,6 +42,14 @@ fn media(page: &mut Exposition, stats: &ControlStats) {
         w.send_errors
     });
     per_worker(Kind::Counter, "wsg_media_wake_ups_total", "Turns of a media worker's loop.", |w| w.wake_ups);
+    per_worker(Kind::Gauge, "wsg_media_legs", "Legs of a media worker.", |w| w.media.legs as u64);
+    per_worker(Kind::Gauge, "wsg_media_bridges", "Pairs of legs that hear each other.", |w| w.media.bridges as u64);
+    per_worker(Kind::Gauge, "wsg_media_transcoding_bridges", "Those of them whose codecs differ.", |w| {
+        w.media.transcoding_bridges as u64
+    });
+    per_worker(Kind::Gauge, "wsg_media_held_entries", "Table entries, timers and packets that legs hold.", |w| {
+        w.media.held as u64
+    });
     let mut drops = DropCounters::default();
     stats.workers.iter().for_each(|worker| drops.merge(&worker.drops));
     let samples = drops.iter().map(|(reason, count)| (vec![("plane", "media"), ("reason", reason.name())], count));
