@@ -16,7 +16,7 @@ pub struct OutgoingSource {
     sequence: u16,
     /// Of the newest packet.
     timestamp: u32,
-    /// When the newest packet was sent; none before the first.
+    /// The moment that its timestamp stands for; none before the first.
     sent_at: Option<Instant>,
 }
 
@@ -56,21 +56,22 @@ impl OutgoingSource {
         self.timestamp.wrapping_add(clock_units(elapsed, clock_rate_hz))
     }
 
-    /// The header of the next packet.
-    pub fn next_header(&mut self, now: Instant, payload_type: u8, marker: bool, timestamp: u32) -> RtpHeader {
+    /// The header of the next packet. `at` is the moment that `timestamp` stands for: now for audio, the beginning of
+    /// the event for telephone events (RFC 4733 section 2.2).
+    pub fn next_header(&mut self, at: Instant, payload_type: u8, marker: bool, timestamp: u32) -> RtpHeader {
         let header =
             RtpHeader { payload_type, marker, sequence: self.sequence.wrapping_add(1), timestamp, ssrc: self.ssrc };
-        self.sent(now, header.sequence, timestamp);
+        self.sent(at, header.sequence, timestamp);
         header
     }
 
     /// Takes note of a packet with numbers of the caller's choice; a reordered one changes nothing.
-    pub fn sent(&mut self, now: Instant, sequence: u16, timestamp: u32) {
+    pub fn sent(&mut self, at: Instant, sequence: u16, timestamp: u32) {
         let newer = sequence.wrapping_sub(self.sequence) as i16 > 0;
         if newer || self.sent_at.is_none() {
             self.sequence = sequence;
             self.timestamp = timestamp;
-            self.sent_at = Some(now);
+            self.sent_at = Some(at);
         }
     }
 }
