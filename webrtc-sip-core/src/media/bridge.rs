@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use crate::codec::CodecKind;
 use crate::io::{DropReason, PacketBuf};
-use crate::rtp::RtpPacket;
 use crate::rtp::header::FIXED_HEADER_LEN;
+use crate::rtp::{DtmfRelay, RtpPacket};
 
 use super::config::ShardConfig;
 use super::leg::{Audio, Destination, Leg, PayloadKind};
@@ -27,6 +27,8 @@ const PACKETS_BEFORE_PASSING: u32 = 50;
 #[derive(Default)]
 pub(super) struct Inbound {
     relay: Option<Relay>,
+    /// Passes on what the peer presses; none when the far peer takes no telephone events.
+    pub(super) digits: Option<DtmfRelay>,
     transcoder: Option<Box<Transcoder>>,
     /// Packets in a row that could have passed through while transcoding.
     could_pass: u32,
@@ -55,6 +57,8 @@ pub(super) fn decide(near: &mut Leg, far: &mut Leg) {
     far.stats.transcoding = false;
     let (Some(ours), Some(theirs)) = (&near.audio, &far.audio) else { return };
     near.inbound.relay = Some(relay(ours, theirs));
+    near.inbound.digits =
+        theirs.config.dtmf_send.map(|format| DtmfRelay::new(format.payload_type, format.clock_rate_hz));
 }
 
 fn relay(near: &Audio, far: &Audio) -> Relay {
@@ -109,6 +113,8 @@ pub(super) fn forward(
         return Ok(Forward::Later);
     }
     if far.sends_digits() || far.transport.rtp_destination().is_none() {
+        // What isn't sent is no loss: the relay begins anew afterwards.
+        inbound.relay = Some(relay(ours, theirs));
         return Err(DropReason::OutOfState);
     }
     let relay = inbound.relay.as_mut().ok_or(DropReason::OutOfState)?;
@@ -137,7 +143,8 @@ pub(super) fn play_out(
 ) -> Option<Result<Destination, DropReason>> {
     let transcoder = near.inbound.transcoder.as_mut()?;
     let may_send = far.audio.as_ref().is_some_and(|audio| audio.config.send);
-    let sends = may_send && !far.sends_digits() && far.transport.rtp_destination().is_some();
+    // A key goes instead of audio, whoever presses it (RFC 4733 section 2.2).
+    let sends = may_send && !near.presses && !far.sends_digits() && far.transport.rtp_destination().is_some();
     transcoder.set_muted(!sends);
     let written = transcoder.poll_transmit(now, &mut far.source, out);
     let stats = transcoder.stats();

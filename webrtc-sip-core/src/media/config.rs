@@ -28,8 +28,6 @@ pub struct ShardConfig {
     pub max_pending_events: usize,
     /// STUN and DTLS datagrams that wait to be sent.
     pub max_pending_datagrams: usize,
-    /// DTMF digits of one leg that wait to be sent.
-    pub max_pending_digits: usize,
     /// How long the first path to a browser may take to be found.
     pub ice_timeout: Duration,
     /// How long the DTLS handshake may take once there is a path.
@@ -57,7 +55,6 @@ impl ShardConfig {
             max_ssrcs_per_leg: 16,
             max_pending_events: 16_384,
             max_pending_datagrams: 4_096,
-            max_pending_digits: 64,
             ice_timeout: Duration::from_secs(30),
             dtls_timeout: Duration::from_secs(30),
             media_timeout: Duration::from_secs(30),

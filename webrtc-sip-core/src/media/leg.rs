@@ -6,9 +6,10 @@ use std::time::Instant;
 use crate::codec::CodecKind;
 use crate::ids::LegId;
 use crate::io::{DropReason, PacketBuf, SocketId};
-use crate::rtp::OutgoingSource;
 use crate::rtp::header::FIXED_HEADER_LEN;
 use crate::rtp::srtp::{SrtpReceiver, SrtpSender};
+use crate::rtp::statistics::{ReceiverStatistics, SenderStatistics};
+use crate::rtp::{DtmfReceiver, DtmfSender, OutgoingSource};
 use crate::transport::plain::PlainTransport;
 use crate::transport::webrtc::{MediaKeys, WebRtcTransport};
 
@@ -16,7 +17,6 @@ use super::bridge::Inbound;
 use super::command::{AudioConfig, DtmfFormat};
 use super::demux::LegKey;
 use super::event::LegStats;
-use super::reception::Reception;
 
 /// Formats of one agreement that are looked at.
 const MAX_FORMATS: usize = 16;
@@ -35,10 +35,16 @@ pub(super) struct Leg {
     pub(super) source: OutgoingSource,
     /// How what the peer sends reaches the far leg.
     pub(super) inbound: Inbound,
-    pub(super) reception: Reception,
+    pub(super) received: ReceiverStatistics,
+    pub(super) sent: SenderStatistics,
     pub(super) stats: LegStats,
     /// What earlier transcoders concealed.
     pub(super) concealed_before_ms: u64,
+    /// Keys that the peer presses, and whether it presses one now.
+    pub(super) digits_heard: DtmfReceiver,
+    pub(super) presses: bool,
+    /// Keys that we press; none before the first.
+    pub(super) digits: Option<DtmfSender>,
     /// When media last arrived, or could have begun to.
     pub(super) last_media: Instant,
     pub(super) heard: bool,
@@ -55,9 +61,13 @@ impl Leg {
             far: None,
             source,
             inbound: Inbound::default(),
-            reception: Reception::default(),
+            received: ReceiverStatistics::default(),
+            sent: SenderStatistics::default(),
             stats: LegStats::default(),
             concealed_before_ms: 0,
+            digits_heard: DtmfReceiver::default(),
+            presses: false,
+            digits: None,
             last_media: now,
             heard: false,
             silence_reported: false,
@@ -66,7 +76,24 @@ impl Leg {
 
     /// The figures as they are now.
     pub(super) fn figures(&self) -> LegStats {
-        LegStats { packets_lost: self.reception.packets_lost(), jitter_us: self.reception.jitter_us(), ..self.stats }
+        let clock_rate_hz = self.send_clock_rate_hz();
+        LegStats {
+            packets_received: self.received.packets(),
+            bytes_received: self.received.bytes(),
+            packets_sent: self.sent.packets(),
+            bytes_sent: self.sent.bytes(),
+            packets_lost: self.received.lost().max(0) as u64,
+            jitter_us: self.received.jitter_us(),
+            remote_packets_lost: self.sent.remote_lost().max(0) as u64,
+            remote_jitter_us: self.sent.remote_jitter_us(clock_rate_hz),
+            round_trip_us: self.sent.round_trip().map(|round_trip| round_trip.as_micros() as u32),
+            ..self.stats
+        }
+    }
+
+    /// Clock of what we send.
+    pub(super) fn send_clock_rate_hz(&self) -> u32 {
+        self.audio.as_ref().map_or(8_000, |audio| audio.config.format.codec.clock_rate_hz())
     }
 
     /// Forgets the far leg. Our source goes on whoever feeds it next.
@@ -80,15 +107,14 @@ impl Leg {
 
     /// Whether DTMF goes out now, so that audio has to wait.
     pub(super) fn sends_digits(&self) -> bool {
-        false
+        self.digits.as_ref().is_some_and(DtmfSender::is_sending)
     }
 
     /// Sends a packet that stands ready, and counts it.
     pub(super) fn send_rtp(&mut self, packet: &mut PacketBuf<'_>) -> Result<Destination, DropReason> {
-        let payload = packet.len().saturating_sub(FIXED_HEADER_LEN) as u64;
+        let payload_len = packet.len().saturating_sub(FIXED_HEADER_LEN);
         let destination = self.transport.send_rtp(packet)?;
-        self.stats.packets_sent += 1;
-        self.stats.bytes_sent += payload;
+        self.sent.packet(payload_len);
         Ok(destination)
     }
 }

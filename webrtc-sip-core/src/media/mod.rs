@@ -7,16 +7,12 @@ mod delay;
 mod demux;
 mod event;
 pub mod jitter;
-#[allow(dead_code)]
 mod leg;
 mod pcm;
-#[allow(dead_code)]
-mod reception;
 pub mod relay;
 mod shard;
 mod snapshot;
 #[cfg(test)]
-#[allow(dead_code)]
 pub(crate) mod testing;
 pub mod transcoder;
 

@@ -21,12 +21,14 @@ use crate::crypto::CryptoProvider;
 use crate::ids::LegId;
 use crate::io::{DropCounters, DropReason, PacketBuf, SocketId, Transmit};
 use crate::rng::{Rng, Seed};
+use crate::rtp::rtcp::NtpClock;
 use crate::timer::TimerQueue;
 use crate::transport::webrtc::{DtlsContext, WebRtcEvent, WebRtcFailure, stun_request_transaction};
 
 use super::config::{ShardConfig, ShardError};
 use super::demux::{Demux, LegKey};
 use super::leg::{Leg, LegTransport, Srtp};
+use super::transcoder::GRID;
 use super::{MediaCommand, MediaEvent, MediaFailure};
 
 /// An address of the demultiplexer isn't given to another leg while its owner was heard this recently: a NAT reuses
@@ -49,8 +51,10 @@ enum LegTimer {
     Stats,
     /// The next audio packet that we make.
     Playout,
-    /// The next DTMF packet that we make.
-    Digits,
+    /// The next packet of a key that we press.
+    Digit,
+    /// The end of a key whose last packets were lost.
+    Release,
     /// The next RTCP report.
     Report,
 }
@@ -65,8 +69,7 @@ pub struct MediaShard {
     /// Where the 5 ms grid begins on which all deadlines of audio lie, so that a worker wakes up at most 200 times a
     /// second for all its calls.
     origin: Instant,
-    /// A moment on both clocks, for NTP timestamps.
-    wall_clock: (Instant, SystemTime),
+    ntp: NtpClock,
     legs: Slab<Leg>,
     by_id: HashMap<LegId, LegKey>,
     demux: Demux,
@@ -112,7 +115,7 @@ impl MediaShard {
             crypto,
             now,
             origin: now,
-            wall_clock: (now, SystemTime::UNIX_EPOCH),
+            ntp: NtpClock::new(now, SystemTime::UNIX_EPOCH),
             legs: Slab::new(),
             by_id: HashMap::new(),
             demux,
@@ -127,7 +130,7 @@ impl MediaShard {
 
     /// Wall-clock time for RTCP sender reports (NTP timestamps, RFC 3550 section 4).
     pub fn handle_wall_clock(&mut self, now: Instant, wall_clock: SystemTime) {
-        self.wall_clock = (self.advance(now), wall_clock);
+        self.ntp = NtpClock::new(self.advance(now), wall_clock);
     }
 
     /// An instruction of the control plane.
@@ -163,7 +166,8 @@ impl MediaShard {
             match timer {
                 LegTimer::Transport => self.transport_timeout(now, key),
                 LegTimer::Stats => self.stats_timeout(now, key),
-                LegTimer::Playout | LegTimer::Digits | LegTimer::Report => self.due.push_back((key, timer)),
+                LegTimer::Release => self.release_digit(now, key),
+                LegTimer::Playout | LegTimer::Digit | LegTimer::Report => self.due.push_back((key, timer)),
             }
         }
     }
@@ -223,6 +227,12 @@ impl MediaShard {
     fn advance(&mut self, now: Instant) -> Instant {
         self.now = self.now.max(now);
         self.now
+    }
+
+    /// The first moment of the 5 ms grid that isn't before `at`.
+    fn on_grid(&self, at: Instant) -> Instant {
+        let past = at.saturating_duration_since(self.origin).as_nanos() % GRID.as_nanos();
+        if past == 0 { at } else { at + GRID - Duration::from_nanos(past as u64) }
     }
 
     fn emit(&mut self, event: MediaEvent) {

@@ -198,6 +198,10 @@ impl MediaShard {
         if began_to_receive {
             leg.last_media = now;
         }
+        if leg.audio.as_ref().is_some_and(|before| before.config.dtmf_send != audio.config.dtmf_send) {
+            leg.digits = None;
+            self.timers.cancel(&(key, LegTimer::Digit));
+        }
         leg.audio = Some(Box::new(audio));
         let far = leg.far;
         self.join(key, far);
@@ -248,7 +252,14 @@ impl MediaShard {
             }
         }
         let Some(leg) = self.legs.try_remove(key) else { return };
-        for timer in [LegTimer::Transport, LegTimer::Stats, LegTimer::Playout, LegTimer::Digits, LegTimer::Report] {
+        for timer in [
+            LegTimer::Transport,
+            LegTimer::Stats,
+            LegTimer::Playout,
+            LegTimer::Digit,
+            LegTimer::Release,
+            LegTimer::Report,
+        ] {
             self.timers.cancel(&(key, timer));
         }
         self.due.retain(|(due, _)| *due != key);

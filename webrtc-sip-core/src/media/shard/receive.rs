@@ -137,15 +137,15 @@ impl Leg {
         if !audio.config.receive {
             return Err(DropReason::DirectionInactive);
         }
-        match kind {
+        let clock_rate_hz = match kind {
             PayloadKind::Audio(codec) => {
                 self.stats.receive_codec = Some(codec);
-                self.reception.record(now, &header, codec.clock_rate_hz());
+                codec.clock_rate_hz()
             }
-            PayloadKind::ComfortNoise | PayloadKind::Dtmf(_) => self.reception.count(now, &header),
-        }
-        self.stats.packets_received += 1;
-        self.stats.bytes_received += payload_len as u64;
+            PayloadKind::ComfortNoise => 8_000,
+            PayloadKind::Dtmf(clock_rate_hz) => clock_rate_hz,
+        };
+        self.received.packet(now, &header, payload_len, clock_rate_hz);
         self.last_media = now;
         self.silence_reported = false;
         self.heard = true;

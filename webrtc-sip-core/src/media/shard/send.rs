@@ -20,9 +20,9 @@ impl MediaShard {
     ) -> Result<Option<Destination>, DropReason> {
         match timer {
             LegTimer::Playout => self.play_out(now, key, out),
-            LegTimer::Digits => self.write_digit(now, key, out),
+            LegTimer::Digit => self.write_digit(now, key, out),
             LegTimer::Report => self.write_report(now, key, out),
-            LegTimer::Transport | LegTimer::Stats => Ok(None),
+            LegTimer::Transport | LegTimer::Stats | LegTimer::Release => Ok(None),
         }
     }
 

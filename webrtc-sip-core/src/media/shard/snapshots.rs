@@ -37,15 +37,12 @@ impl MediaShard {
                     used_ssrcs,
                 }))
             }
-            LegTransport::Plain(plain) => {
-                let clock_rate_hz = leg.audio.as_ref().map_or(8_000, |audio| audio.config.format.codec.clock_rate_hz());
-                TransportSnapshot::Plain(PlainSnapshot {
-                    ssrc: leg.source.ssrc(),
-                    sequence: leg.source.sequence(),
-                    timestamp: leg.source.timestamp_at(self.now, clock_rate_hz),
-                    remote: plain.signalled(),
-                })
-            }
+            LegTransport::Plain(plain) => TransportSnapshot::Plain(PlainSnapshot {
+                ssrc: leg.source.ssrc(),
+                sequence: leg.source.sequence(),
+                timestamp: leg.source.timestamp_at(self.now, leg.send_clock_rate_hz()),
+                remote: plain.signalled(),
+            }),
         };
         Some(LegSnapshot {
             version: LegSnapshot::VERSION,

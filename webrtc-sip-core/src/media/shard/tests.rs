@@ -1,5 +1,6 @@
 //! A shard on a fake clock, with simulated browsers and phones on a link that loses and reorders.
 
 mod calls;
-#[allow(dead_code)]
+mod signals;
+mod takeover;
 mod world;

@@ -239,5 +239,8 @@ fn playout_wakes_the_worker_on_a_grid() {
     world.run(Duration::from_secs(1));
     let wake_ups = world.wake_ups - before;
     assert!((50..=210).contains(&wake_ups), "{wake_ups}");
-    assert!(world.browsers.iter().all(|browser| browser.heard.len() > 100));
+    for browser in &world.browsers {
+        assert!(browser.heard.len() > 100);
+        assert!(browser.heard.windows(2).all(|pair| pair[1].at - pair[0].at == 20 * MS));
+    }
 }
