@@ -21,7 +21,7 @@ test:
 
 bench:
 	@scripts/setup.sh run
-	cargo bench --workspace
+	cargo bench --package benches
 
 fmt:
 	cargo fmt --all

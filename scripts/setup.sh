@@ -32,7 +32,7 @@ if [ "$what" = test ]; then
   have chromium || have google-chrome || missing+=(chromium)
   have firefox-esr || have firefox || missing+=(firefox-esr)
   need sipp sip-tester
-  need baresip baresip
+  need baresip baresip-core
   need kamailio kamailio
   need pulseaudio pulseaudio
   need sox sox

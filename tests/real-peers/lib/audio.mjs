@@ -23,16 +23,17 @@ export function speech() {
 }
 
 async function make() {
-  const folder = path.join(target, 'real-peers-speech');
+  const shared = path.resolve(root, '../shared/testdata/audio/human16.48.wav');
+  const human = existsSync(shared);
+  if (!human && process.env.CI) throw new Error('no shared test data');
+  const folder = path.join(target, 'real-peers-speech', human ? 'human' : 'espeak');
   mkdirSync(folder, { recursive: true });
   const files = { utterance: 'utterance.wav', loop: 'loop48k.wav', loop8k: 'loop8k.wav' };
   for (const name of Object.keys(files)) files[name] = path.join(folder, files[name]);
   if (existsSync(files.loop8k)) return files;
 
-  let source = path.resolve(root, '../shared/testdata/audio/human16.48.wav');
-  if (!existsSync(source)) {
-    if (process.env.CI) throw new Error('no shared test data');
-    source = path.join(folder, 'espeak.wav');
+  const source = human ? shared : path.join(folder, 'espeak.wav');
+  if (!human) {
     const text = 'The birch canoe slid on the smooth planks. Glue the sheet to the dark blue background. Rice is often served in round bowls.';
     await run('espeak-ng', ['-w', source, '-s', '150', text]);
   }
