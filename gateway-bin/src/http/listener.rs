@@ -1,7 +1,7 @@
 //! Accepting connections: TLS where configured, limits, and time for the request to arrive.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,10 +30,12 @@ const MAX_HEADER_BYTES: usize = 16 * 1024;
 /// The TLS configuration in force; replaced when certificates are reloaded.
 pub(crate) type TlsSettings = Arc<ArcSwap<ServerConfig>>;
 
-/// The place of a connection among those that are counted. Travels with its requests, because a WebSocket lives on when
-/// the HTTP connection is over.
+/// Whose connection it is, and its place among those that are counted. Travels with its requests, because a WebSocket
+/// lives on when the HTTP connection is over.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
+    /// As the socket says: a proxy's address where there is one.
+    pub(crate) remote: IpAddr,
     _permit: Arc<OwnedSemaphorePermit>,
 }
 
@@ -69,7 +71,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, tls: Option<Tls
     let limit = Arc::new(Semaphore::new(max_connections));
     loop {
         let Ok(permit) = limit.clone().acquire_owned().await else { return };
-        let (stream, _) = match listener.accept().await {
+        let (stream, remote) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
                 // Out of descriptors, or the connection is gone already: give others time to close theirs.
@@ -80,7 +82,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, tls: Option<Tls
         };
         // Signalling messages are small and wait for nothing.
         let _ = stream.set_nodelay(true);
-        let place = Place { _permit: Arc::new(permit) };
+        let place = Place { remote: remote.ip(), _permit: Arc::new(permit) };
         tokio::spawn(serve_connection(stream, router.clone(), tls.clone(), place));
     }
 }

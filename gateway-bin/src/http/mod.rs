@@ -16,11 +16,13 @@ mod health;
 mod listener;
 mod origin;
 mod page;
+mod proxies;
 mod rpc;
 mod ws;
 
 pub(crate) use listener::{Place, TlsSettings, bind, load_tls, serve};
 pub(crate) use origin::Origins;
+pub(crate) use proxies::PlaintextFrom;
 
 use crate::config::Config;
 use crate::control::{ControlHandle, LinkIds};
@@ -70,6 +72,7 @@ pub(crate) struct HttpState {
     pub(crate) links: LinkIds,
     pub(crate) phase: Arc<SharedPhase>,
     pub(crate) origins: Origins,
+    pub(crate) plaintext_from: PlaintextFrom,
     pub(crate) node: String,
     pub(crate) colour: String,
     pub(crate) demo: bool,
@@ -87,6 +90,7 @@ impl HttpState {
             links: LinkIds::default(),
             phase,
             origins: Origins::new(&config.http.allowed_origins),
+            plaintext_from: PlaintextFrom::new(&config.http),
             node: config.node.clone(),
             colour: config.colour.clone(),
             demo: config.is_demo(),
@@ -104,6 +108,7 @@ pub(crate) fn router(state: Arc<HttpState>) -> Router {
         .route("/v1/rpc", post(rpc::call))
         .route("/v1/events", get(rpc::poll))
         .layer(middleware::from_fn_with_state(state.clone(), cookie::set))
+        .layer(middleware::from_fn_with_state(state.clone(), proxies::admit))
         .layer(state.origins.cors());
     Router::new()
         .merge(signalling)
