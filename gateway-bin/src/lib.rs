@@ -13,6 +13,7 @@ mod http;
 mod limits;
 mod media;
 mod metrics;
+mod phone;
 pub mod signals;
 mod start;
 pub mod telemetry;

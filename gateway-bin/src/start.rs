@@ -9,7 +9,9 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use webrtc_sip_core::crypto::{CertificateError, CryptoProvider, DtlsCertificate};
-use webrtc_sip_core::gateway::{Gateway, GatewayConfig, Route, RouteMatch, ShardAddresses, SipProxy, SipSocket};
+use webrtc_sip_core::gateway::{
+    Gateway, GatewayConfig, Route, RouteMatch, ShardAddresses, SipProxy, SipSocket, SipTarget,
+};
 use webrtc_sip_core::ids::ShardId;
 use webrtc_sip_core::media::{MediaShard, ShardConfig, WebRtcSocket};
 
@@ -18,6 +20,7 @@ use crate::control::{self, Control, ControlHandle, Inside, PortPool, SipSockets}
 use crate::http::{self, HttpState, Phase, SharedPhase, TlsSettings};
 use crate::media::ports::PortRange;
 use crate::media::{self, SocketIds, WorkerHandle, WorkerOutput, WorkerSetup};
+use crate::phone::{self, Phone};
 use crate::users::Users;
 use crate::{limits, metrics};
 
@@ -57,7 +60,8 @@ pub struct Running {
     tls: Option<TlsSettings>,
     drained: Mutex<Option<oneshot::Receiver<()>>>,
     control_task: JoinHandle<()>,
-    listeners: Vec<JoinHandle<()>>,
+    /// Listeners, and the phone for the test numbers.
+    tasks: Vec<JoinHandle<()>>,
 }
 
 /// Reads the files that the configuration names, without starting anything.
@@ -92,16 +96,16 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
             advertised: config.sip.advertised.get(index).copied().unwrap_or(*bound),
         })
         .collect();
-    let gateway = Gateway::new(
-        Instant::now(),
-        SystemTime::now(),
-        GatewayConfig {
-            certificate_fingerprint: certificate.fingerprint_sha256(),
-            ..gateway_config(&config, sip_sockets, shards)
-        },
-        crypto.clone(),
-        &crypto.bytes(),
-    );
+    let phone = match config.demo.test_numbers {
+        true => Some(Phone::bind(&crypto).await?),
+        false => None,
+    };
+    let mut gateway_config = gateway_config(&config, sip_sockets, shards);
+    gateway_config.certificate_fingerprint = certificate.fingerprint_sha256();
+    if let Some(phone) = &phone {
+        gateway_config.routes.insert(0, test_numbers(phone));
+    }
+    let gateway = Gateway::new(Instant::now(), SystemTime::now(), gateway_config, crypto.clone(), &crypto.bytes());
 
     let (handle, inbox) = control::queues();
     sip.start(&handle.outside);
@@ -123,7 +127,8 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let state = Arc::new(HttpState::new(&config, handle.clone(), phase.clone()));
     let serve_http = http::serve(http_listener, http::router(state), tls.clone(), config.http.max_connections);
     let serve_metrics = http::serve(metrics_listener, metrics::router(handle.clone()), None, MAX_METRICS_CONNECTIONS);
-    let listeners = vec![tokio::spawn(serve_http), tokio::spawn(serve_metrics)];
+    let mut tasks = vec![tokio::spawn(serve_http), tokio::spawn(serve_metrics)];
+    tasks.extend(phone.map(|mut phone| tokio::spawn(async move { phone.run().await })));
     phase.set(Phase::Up);
     Ok(Running {
         http: http_address,
@@ -134,7 +139,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         tls,
         drained: Mutex::new(Some(drained)),
         control_task,
-        listeners,
+        tasks,
     })
 }
 
@@ -177,6 +182,16 @@ fn start_workers(
         workers.push(WorkerHandle::start(WorkerSetup { shard, webrtc }, media_shard, reports.clone())?);
     }
     Ok((workers, shards))
+}
+
+/// The test numbers are reached like any other SIP destination. They come before the configured routes, which may take
+/// everything.
+fn test_numbers(phone: &Phone) -> Route {
+    let address = phone.address();
+    Route {
+        matches: RouteMatch::Exactly(phone::NUMBERS.map(str::to_owned).to_vec()),
+        target: SipTarget { host: address.ip().to_string(), port: address.port(), tcp: false },
+    }
 }
 
 fn gateway_config(config: &Config, sip_sockets: Vec<SipSocket>, shards: Vec<ShardAddresses>) -> GatewayConfig {
@@ -246,10 +261,10 @@ impl Running {
         if tokio::time::timeout(STOP_TIMEOUT, self.control_task).await.is_err() {
             tracing::error!("the control task didn't end in time");
         }
-        for listener in self.listeners {
-            listener.abort();
+        for task in self.tasks {
+            task.abort();
             // Cancelled, as ordered; its socket is closed now.
-            let _ = listener.await;
+            let _ = task.await;
         }
     }
 }

@@ -53,6 +53,8 @@ impl SipSockets {
         for address in listen {
             let (socket, listener, local) = bind_both(*address).await?;
             let _ = socket2::SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER_BYTES);
+            // The runtime lets us send without waiting only once it has seen that the socket is writable.
+            socket.writable().await?;
             let id = ids.draw();
             udp.insert(id, Arc::new(socket));
             listeners.push(listener);
