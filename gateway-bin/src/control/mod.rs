@@ -210,6 +210,8 @@ impl Control {
             GatewayEvent::ReleaseMediaPorts { shard, rtp, rtcp } => {
                 self.tell(shard, WorkerInput::CloseSockets([rtp, rtcp])).await;
             }
+            // This program has one instance and asks for none.
+            GatewayEvent::CallSnapshot { .. } => {}
             GatewayEvent::CallEnded(record) => telemetry::log_call(&record),
             GatewayEvent::Drained => {
                 if let Some(drained) = self.drained.take() {

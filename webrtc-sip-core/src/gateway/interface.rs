@@ -3,10 +3,14 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::call::EndReason;
 use crate::ids::{CallId, LinkId, RequestId, ShardId};
 use crate::io::{FlowId, SocketId};
 use crate::media::{LegStats, MediaCommand};
+
+use super::snapshot::CallSnapshot;
 
 /// One thing for the shell to do.
 #[derive(Debug)]
@@ -65,6 +69,13 @@ pub enum GatewayEvent {
         /// The RTCP socket.
         rtcp: SocketId,
     },
+    /// The answer to `Gateway::snapshot_call`.
+    CallSnapshot {
+        /// Which call.
+        call: CallId,
+        /// Its state; none when it isn't answered, or its media aren't connected.
+        snapshot: Option<Box<CallSnapshot>>,
+    },
     /// A call ended: one line for the log, one record for whoever keeps records.
     CallEnded(Box<CallRecord>),
     /// The drain that `handle_drain` began is complete: nobody is in a call.
@@ -117,7 +128,7 @@ pub enum Answer {
 }
 
 /// Who signed in.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// The user part of their address of record, for example `1001`.
     pub user: String,
@@ -134,7 +145,7 @@ impl std::fmt::Debug for Identity {
 }
 
 /// User name and password for SIP digest authentication.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SipCredentials {
     /// User name.
     pub user: String,
@@ -171,6 +182,13 @@ pub struct MediaPorts {
     pub advertised: SocketAddr,
 }
 
+impl MediaPorts {
+    /// The RTCP address for our SDP (RFC 3550 section 11: the next port).
+    pub fn advertised_rtcp(&self) -> SocketAddr {
+        SocketAddr::new(self.advertised.ip(), self.advertised.port().saturating_add(1))
+    }
+}
+
 /// What is remembered of a call that ended.
 #[derive(Clone, Debug)]
 pub struct CallRecord {
@@ -188,4 +206,10 @@ pub struct CallRecord {
     pub reason: EndReason,
     /// Figures of the caller's and the callee's leg, where there was media.
     pub legs: [Option<LegStats>; 2],
+}
+
+impl From<SipCredentials> for crate::sip::endpoint::Credentials {
+    fn from(SipCredentials { user, password }: SipCredentials) -> Self {
+        crate::sip::endpoint::Credentials { user, password }
+    }
 }

@@ -98,6 +98,11 @@ impl WebRtcNegotiator {
         self.direction
     }
 
+    /// Our side as it is now.
+    pub fn local(&self) -> &WebRtcLocal {
+        &self.local
+    }
+
     /// Our ICE credentials.
     pub fn local_ice(&self) -> &IceCredentials {
         &self.local.ice

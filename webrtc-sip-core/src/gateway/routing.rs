@@ -1,0 +1,145 @@
+//! Where a dialled number leads.
+
+use crate::ids::SignInId;
+use crate::sip::Uri;
+
+use super::client::rpc::RpcError;
+use super::config::{GatewayConfig, RouteMatch, SipTarget};
+
+/// Longest address that may be dialled.
+const MAX_DIALLED: usize = 256;
+/// SIP's default port (RFC 3261 section 19.1.2).
+const SIP_PORT: u16 = 5060;
+
+/// Where a call goes.
+#[derive(Debug)]
+pub(super) enum Target {
+    /// To a browser.
+    User(SignInId),
+    /// To a SIP peer.
+    Sip { request_uri: Uri, next_hop: SipTarget },
+}
+
+/// `sip:user@domain`; none when the domain isn't a host.
+pub(super) fn address(user: &str, domain: &str) -> Option<Uri> {
+    let mut uri = host_address(domain)?;
+    uri.as_sip_mut()?.set_user(Some(user));
+    Some(uri)
+}
+
+/// `sip:domain`.
+pub(super) fn host_address(domain: &str) -> Option<Uri> {
+    format!("sip:{domain}").parse::<Uri>().ok().filter(|uri| uri.as_sip().is_some())
+}
+
+/// Finds the way to what was dialled: a number, a name, or a `sip:` address. Users come first, then the routes, then
+/// the proxy.
+pub(super) fn find(
+    config: &GatewayConfig,
+    dialled: &str,
+    user: impl FnOnce(&str) -> Option<SignInId>,
+) -> Result<Target, RpcError> {
+    let dialled = dialled.trim();
+    if dialled.len() > MAX_DIALLED {
+        return Err(RpcError::BadNumber);
+    }
+    if dialled.starts_with("sip:") {
+        return find_uri(config, dialled);
+    }
+    let is_number = !dialled.is_empty() && dialled.bytes().all(|b| b.is_ascii_alphanumeric() || b"+*#-_.".contains(&b));
+    if !is_number {
+        return Err(RpcError::BadNumber);
+    }
+    if let Some(sign_in) = user(dialled) {
+        return Ok(Target::User(sign_in));
+    }
+    let (next_hop, domain) = next_hop(config, dialled).ok_or(RpcError::Unroutable)?;
+    let request_uri = address(dialled, domain).ok_or(RpcError::BadNumber)?;
+    Ok(Target::Sip { request_uri, next_hop })
+}
+
+/// A whole SIP address goes through the proxy where there is one, else straight to its host if that is trusted.
+fn find_uri(config: &GatewayConfig, dialled: &str) -> Result<Target, RpcError> {
+    let request_uri: Uri = dialled.parse().map_err(|_| RpcError::BadNumber)?;
+    let sip_uri = request_uri.as_sip().ok_or(RpcError::BadNumber)?;
+    let trusted_ip = sip_uri.host.ip().filter(|ip| config.trusts(*ip));
+    let next_hop = match (trusted_ip, &config.proxy) {
+        (Some(ip), _) => SipTarget {
+            host: ip.to_string(),
+            port: sip_uri.port.unwrap_or(SIP_PORT),
+            tcp: sip_uri.transport().is_some_and(|t| t.eq_ignore_ascii_case("tcp")),
+        },
+        (None, Some(proxy)) => proxy.target.clone(),
+        (None, None) => return Err(RpcError::Unroutable),
+    };
+    Ok(Target::Sip { request_uri, next_hop })
+}
+
+fn next_hop<'a>(config: &'a GatewayConfig, number: &str) -> Option<(SipTarget, &'a str)> {
+    let takes = |rule: &RouteMatch| match rule {
+        RouteMatch::Exactly(numbers) => numbers.iter().any(|n| n == number),
+        RouteMatch::Prefix(prefix) => number.starts_with(prefix.as_str()),
+    };
+    let route = config.routes.iter().find(|route| takes(&route.matches));
+    match (route, &config.proxy) {
+        (Some(route), _) => Some((route.target.clone(), &config.domain)),
+        (None, Some(proxy)) => Some((proxy.target.clone(), &proxy.domain)),
+        (None, None) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::{IpNetwork, Route, SipProxy};
+    use std::time::Duration;
+
+    fn hop(port: u16) -> SipTarget {
+        SipTarget { host: "127.0.0.1".into(), port, tcp: false }
+    }
+
+    fn config(with_proxy: bool) -> GatewayConfig {
+        GatewayConfig {
+            routes: vec![
+                Route { matches: RouteMatch::Exactly(vec!["echo".into()]), target: hop(1) },
+                Route { matches: RouteMatch::Prefix("+49".into()), target: hop(2) },
+            ],
+            trusted: vec![IpNetwork { address: "127.0.0.0".parse().unwrap(), prefix_len: 8 }],
+            proxy: with_proxy.then(|| SipProxy {
+                target: hop(3),
+                domain: "example.org".into(),
+                registration_lifetime: Duration::from_secs(600),
+            }),
+            ..GatewayConfig::default()
+        }
+    }
+
+    fn way(dialled: &str, with_proxy: bool) -> Result<(String, u16), RpcError> {
+        let user = |name: &str| (name == "1002").then_some(SignInId(2));
+        find(&config(with_proxy), dialled, user).map(|target| match target {
+            Target::User(id) => (id.to_string(), 0),
+            Target::Sip { request_uri, next_hop } => (request_uri.to_string(), next_hop.port),
+        })
+    }
+
+    #[test]
+    fn numbers_find_their_way() {
+        let to = |uri: &str, port| Ok((uri.to_owned(), port));
+        assert_eq!(way("1002", true), to("signin-2", 0));
+        assert_eq!(way(" echo ", true), to("sip:echo@localhost", 1));
+        assert_eq!(way("+4930", false), to("sip:+4930@localhost", 2));
+        assert_eq!(way("555", true), to("sip:555@example.org", 3));
+        assert_eq!(way("555", false), Err(RpcError::Unroutable));
+        assert_eq!(way("", false), Err(RpcError::BadNumber));
+        assert_eq!(way("a b", false), Err(RpcError::BadNumber));
+        assert_eq!(way(&"1".repeat(257), false), Err(RpcError::BadNumber));
+    }
+
+    #[test]
+    fn whole_addresses_go_direct_only_to_trusted_hosts() {
+        assert_eq!(way("sip:bob@127.0.0.1:5070", true), Ok(("sip:bob@127.0.0.1:5070".into(), 5070)));
+        assert_eq!(way("sip:bob@192.0.2.1", true), Ok(("sip:bob@192.0.2.1".into(), 3)));
+        assert_eq!(way("sip:bob@192.0.2.1", false), Err(RpcError::Unroutable));
+        assert_eq!(way("sip:@@", false), Err(RpcError::BadNumber));
+    }
+}
