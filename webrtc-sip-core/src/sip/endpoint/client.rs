@@ -82,6 +82,9 @@ impl Endpoint {
             acks: Vec::new(),
         };
         self.transactions.insert_client(id, via.branch().unwrap_or_default(), client);
+        if invite && matches!(owner, Owner::Modify(_)) {
+            self.timers.set(TimerKey::GiveUp(id), now + self.config.invite_expiry);
+        }
         self.run_client(now, id, effects, None);
         Ok(id)
     }
@@ -143,6 +146,7 @@ impl Endpoint {
 
     pub(super) fn remove_client(&mut self, id: TransactionId) {
         self.transactions.remove_client(id);
+        self.timers.cancel(&TimerKey::GiveUp(id));
         for timer in [Timer::A, Timer::B, Timer::D, Timer::E, Timer::F, Timer::K, Timer::M] {
             self.timers.cancel(&TimerKey::Transaction(id, timer));
         }
@@ -199,9 +203,19 @@ impl Endpoint {
         match self.transactions.clients.get(&id).map(|client| client.owner) {
             Some(Owner::Invite(dialog)) => self.invite_failed(now, dialog, id, status, response),
             Some(Owner::Modify(dialog)) => self.modify_failed(now, dialog, id, status, response),
-            Some(Owner::InDialog(dialog)) => self.request_failed(now, dialog, status),
+            Some(Owner::InDialog(dialog)) => self.request_failed(now, dialog, id, status),
             Some(Owner::Register(registration)) => self.register_failed(now, registration, id, status, response),
             Some(Owner::Nobody) | None => {}
+        }
+    }
+
+    /// A provisional response came and nothing more: in that state an INVITE has no timer of its own.
+    pub(super) fn give_up(&mut self, now: Instant, id: TransactionId) {
+        let Some(client) = self.transactions.clients.get_mut(&id) else { return };
+        if matches!(client.machine.state(), ClientState::Calling | ClientState::Proceeding) {
+            let effects = client.machine.abandon();
+            self.fail(now, id, 408, None);
+            self.run_client(now, id, effects, None);
         }
     }
 

@@ -1,6 +1,6 @@
 //! Requests inside a dialog (RFC 3261 sections 12.2 and 15, RFC 6086).
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -159,11 +159,17 @@ impl Endpoint {
     }
 
     /// Section 12.2.1.2: 481 and 408, and silence, mean that the dialog is gone over there.
-    pub(super) fn request_failed(&mut self, now: Instant, dialog: DialogId, status: u16) {
-        let up = self.usages.get(dialog).is_some_and(|usage| matches!(usage.stage, Stage::Up));
-        if up && matches!(status, 408 | 481) {
+    pub(super) fn request_failed(&mut self, now: Instant, dialog: DialogId, id: TransactionId, status: u16) {
+        let Some(usage) = self.usages.get_mut(dialog).filter(|usage| matches!(usage.stage, Stage::Up)) else { return };
+        if matches!(status, 408 | 481) {
             self.hang_up(now, dialog, None);
-            self.end_answered(now, dialog, Ended::Lost { status });
+            return self.end_answered(now, dialog, Ended::Lost { status });
+        }
+        let client = self.transactions.clients.get(&id);
+        if client.is_some_and(|client| client.request.method == Method::Update) {
+            // The refresh is refused; a re-INVITE may not be.
+            usage.allows_update = false;
+            self.set_dialog_timer(dialog, DialogTimer::Refresh, now + Duration::from_secs(5));
         }
     }
 

@@ -44,7 +44,8 @@ use crate::ids::{DialogId, RegistrationId, TransactionId};
 use crate::io::{DropCounters, DropReason, FlowId, PacketBuf, SocketId, Transmit};
 use crate::rng::{Rng, Seed};
 use crate::sip::transaction::Timer;
-use crate::sip::{Message, ParseError};
+use crate::sip::validate::{self, Capabilities};
+use crate::sip::{Message, Method, ParseError};
 use crate::timer::TimerQueue;
 
 use flows::{Flows, Hop};
@@ -53,10 +54,8 @@ use registration::Registrations;
 use transactions::Transactions;
 use usage::Usages;
 
-/// What the endpoint answers to OPTIONS and writes into `Allow`.
+/// What stands in `Allow`.
 const METHODS: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK";
-/// Option tags that a far side may require.
-const EXTENSIONS: [&str; 2] = ["timer", "100rel"];
 
 /// A SIP user agent, both client and server.
 #[derive(Debug)]
@@ -73,6 +72,7 @@ pub struct Endpoint {
     transactions: Transactions,
     usages: Usages,
     registrations: Registrations,
+    capabilities: Capabilities,
     drops: DropCounters,
     counters: Counters,
 }
@@ -81,6 +81,8 @@ pub struct Endpoint {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum TimerKey {
     Transaction(TransactionId, Timer),
+    /// A re-INVITE that gets no final response.
+    GiveUp(TransactionId),
     /// A flow that is idle, or takes too long to open.
     Flow(FlowId),
     Dialog(DialogId, DialogTimer),
@@ -93,6 +95,8 @@ enum TimerKey {
 enum DialogTimer {
     /// The INVITE has gone unanswered for too long, or its CANCEL had no effect.
     Unanswered,
+    /// Send the provisional response again, so that no proxy takes the call for dead (RFC 3261 section 13.3.1.1).
+    KeepRinging,
     /// Send the 2xx again (RFC 3261 section 13.3.1.4).
     RepeatAnswer,
     /// No ACK came to the 2xx.
@@ -157,6 +161,11 @@ impl Endpoint {
             transactions: Transactions::default(),
             usages: Usages::default(),
             registrations: Registrations::default(),
+            capabilities: Capabilities {
+                methods: METHODS.split(", ").filter_map(Method::parse).collect(),
+                extensions: vec!["timer", "100rel"],
+                body_types: vec!["application/sdp", "application/dtmf-relay", "application/dtmf"],
+            },
             drops: DropCounters::default(),
             counters: Counters::default(),
         }
@@ -187,6 +196,9 @@ impl Endpoint {
                 self.counters.received += 1;
                 self.handle_request(now, hop, source, request);
             }
+            Ok(Message::Response(response)) if validate::response(&response).is_err() => {
+                self.drops.count(DropReason::Malformed);
+            }
             Ok(Message::Response(response)) => {
                 self.counters.received += 1;
                 self.handle_response(now, response);
@@ -204,6 +216,7 @@ impl Endpoint {
         while let Some(key) = self.timers.pop_due(now) {
             match key {
                 TimerKey::Transaction(id, timer) => self.transaction_timer(now, id, timer),
+                TimerKey::GiveUp(id) => self.give_up(now, id),
                 TimerKey::Flow(flow) => self.expire_flow(now, flow),
                 TimerKey::Dialog(dialog, timer) => self.dialog_timer(now, dialog, timer),
                 TimerKey::Register(registration) => self.registration_due(now, registration),
@@ -224,6 +237,7 @@ impl Endpoint {
     fn dialog_timer(&mut self, now: Instant, dialog: DialogId, timer: DialogTimer) {
         match timer {
             DialogTimer::Unanswered => self.unanswered(now, dialog),
+            DialogTimer::KeepRinging => self.keep_ringing(now, dialog),
             DialogTimer::RepeatAnswer => self.repeat_answer(now, dialog),
             DialogTimer::NoAck => self.no_ack(now, dialog),
             DialogTimer::RepeatProvisional => self.repeat_provisional(now, dialog),
@@ -295,6 +309,7 @@ impl Endpoint {
         let usage = self.usages.remove(dialog)?;
         for timer in [
             DialogTimer::Unanswered,
+            DialogTimer::KeepRinging,
             DialogTimer::RepeatAnswer,
             DialogTimer::NoAck,
             DialogTimer::RepeatProvisional,

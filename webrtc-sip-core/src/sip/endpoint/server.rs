@@ -8,7 +8,7 @@ use super::event::{Ended, SipEvent};
 use super::flows::Hop;
 use super::transactions::{Server, merge_key, server_key};
 use super::usage::Stage;
-use super::{EXTENSIONS, Endpoint, METHODS, TimerKey, wire};
+use super::{Endpoint, TimerKey, wire};
 use crate::ids::TransactionId;
 use crate::io::DropReason;
 use crate::sip::transaction::{Effect, Effects, ServerTransaction, Timer};
@@ -65,22 +65,19 @@ impl Endpoint {
     fn dispatch(&mut self, now: Instant, id: TransactionId, via: &Via, source: SocketAddr) {
         let Some(server) = self.transactions.servers.get(&id) else { return };
         let request = server.request.clone();
-        match request.method {
-            Method::Cancel => return self.handle_cancel(now, id, via, &request),
-            Method::Other(_) => return self.respond_with(now, id, 501),
-            Method::Register
-            | Method::Refer
-            | Method::Notify
-            | Method::Subscribe
-            | Method::Message
-            | Method::Publish => return self.respond_with(now, id, 405),
-            _ => {}
+        if request.method == Method::Cancel {
+            return self.handle_cancel(now, id, via, &request);
         }
-        // Section 8.2.2.3.
-        let unknown: Vec<_> = request.headers.require().filter(|tag| !EXTENSIONS.contains(tag)).collect();
-        if !unknown.is_empty() {
-            let Some(mut response) = self.response(id, 420) else { return };
-            unknown.iter().for_each(|tag| response.headers.push(HeaderName::Unsupported, tag));
+        // Whatever stands in a BYE, the call is over.
+        let checked = if request.method == Method::Bye { Ok(()) } else { self.capabilities.check(&request) };
+        if let Err(rejection) = checked {
+            let mut response = rejection.response;
+            if let Some(dressed) = self.response(id, response.status) {
+                for name in [HeaderName::To, HeaderName::Server] {
+                    response.headers.remove(name.clone());
+                    response.headers.copy(&dressed.headers, name);
+                }
+            }
             return self.respond(now, id, response);
         }
         let Ok(to) = request.headers.to() else { return };
@@ -108,9 +105,9 @@ impl Endpoint {
     /// Section 11.2.
     pub(super) fn answer_options(&mut self, now: Instant, id: TransactionId) {
         let Some(mut response) = self.response(id, 200) else { return };
-        response.headers.push(HeaderName::Allow, METHODS);
-        response.headers.push(HeaderName::Accept, "application/sdp");
-        response.headers.push(HeaderName::Supported, EXTENSIONS.join(", "));
+        self.capabilities.push_allow(&mut response.headers);
+        self.capabilities.push_accept(&mut response.headers);
+        self.capabilities.push_supported(&mut response.headers);
         self.respond(now, id, response);
     }
 
@@ -178,9 +175,6 @@ impl Endpoint {
                 response.headers.set(HeaderName::To, to.with_tag(&tag));
             }
             response.headers.push(HeaderName::Server, &self.config.user_agent);
-            if status == 405 || status == 501 {
-                response.headers.push(HeaderName::Allow, METHODS);
-            }
         }
         Some(response)
     }

@@ -15,6 +15,12 @@ const MIN_INTERVAL: u32 = 90;
 const MAX_INTERVAL: u32 = 24 * 3600;
 
 impl Endpoint {
+    /// The interval to ask for.
+    pub(super) fn wanted_interval(&self) -> Option<Duration> {
+        let [min, max] = [MIN_INTERVAL, MAX_INTERVAL].map(|seconds| Duration::from_secs(seconds.into()));
+        self.config.session_interval.map(|interval| interval.clamp(min, max))
+    }
+
     /// The Min-SE to refuse a request with (section 9). Whoever doesn't know the extension isn't asked to change it.
     pub(super) fn interval_too_small(&self, headers: &Headers) -> Option<u32> {
         let asked = headers.session_expires().ok().flatten()?;
@@ -41,7 +47,7 @@ impl Endpoint {
             // Who doesn't know the extension can't refresh; a proxy asked (table 2).
             Some(asked) if !knows => (asked.interval, Refresher::Uas),
             Some(asked) => (asked.interval, asked.refresher.unwrap_or(Refresher::Uac)),
-            None => match self.config.session_interval {
+            None => match self.wanted_interval() {
                 Some(interval) => (u32::try_from(interval.as_secs()).unwrap_or(MAX_INTERVAL), Refresher::Uas),
                 None => return self.set_session_timer(now, dialog, None),
             },
@@ -65,7 +71,7 @@ impl Endpoint {
                 Some(SessionTimer { interval: Duration::from_secs(interval.into()), we_refresh })
             }
             // The far side doesn't know the extension; who wants the timer refreshes alone.
-            None => self.config.session_interval.map(|interval| SessionTimer { interval, we_refresh: true }),
+            None => self.wanted_interval().map(|interval| SessionTimer { interval, we_refresh: true }),
         };
         self.set_session_timer(now, dialog, timer);
     }

@@ -93,7 +93,7 @@ impl Endpoint {
         }
         headers.push(HeaderName::Allow, METHODS);
         headers.push(HeaderName::Supported, "timer");
-        if let Some(interval) = self.config.session_interval {
+        if let Some(interval) = self.wanted_interval() {
             headers.push(HeaderName::SessionExpires, interval.as_secs());
         }
         if !invite.body.is_empty() {
@@ -196,6 +196,10 @@ impl Endpoint {
             let request = self.transactions.clients.get(&transaction).map(|client| &client.request);
             let early = request.and_then(|request| Dialog::from_response(request, response).ok());
             calling.forks.extend(early);
+        }
+        // A far side that rings without end doesn't fill the queue.
+        if self.events_full() {
+            return self.drops.count(crate::io::DropReason::LimitReached);
         }
         self.push_event(SipEvent::Ringing { dialog, status: response.status, body: response.body.clone() });
     }

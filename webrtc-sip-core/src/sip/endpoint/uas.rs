@@ -1,7 +1,7 @@
 //! INVITEs of theirs (RFC 3261 section 13.3, RFC 3262).
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -15,6 +15,8 @@ use crate::sip::{HeaderName, Headers, Method, Request, Response};
 
 /// Reliable provisional responses that wait for the PRACK to an earlier one.
 const MAX_WAITING_PROVISIONALS: usize = 8;
+/// Pause between repetitions of a provisional response.
+const KEEP_RINGING: Duration = Duration::from_secs(60);
 
 impl Endpoint {
     /// An INVITE outside any dialog.
@@ -106,6 +108,7 @@ impl Endpoint {
         let (id, reliable) = (incoming.transaction, incoming.reliable);
         let Some(mut response) = self.dialog_response(dialog, id, status, body) else { return };
         if !reliable {
+            self.set_dialog_timer(dialog, DialogTimer::KeepRinging, now + KEEP_RINGING);
             return self.respond(now, id, response);
         }
         let first = self.rng.below(1 << 16) as u32 + 1;
@@ -121,6 +124,17 @@ impl Endpoint {
         self.set_dialog_timer(dialog, DialogTimer::RepeatProvisional, now + t1);
         self.set_dialog_timer(dialog, DialogTimer::NoPrack, now + self.config.timers.transaction_timeout());
         self.respond(now, id, response);
+    }
+
+    /// Section 13.3.1.1: every minute. Reliable ones don't need it before a proxy's timer C, which is over three minutes.
+    pub(super) fn keep_ringing(&mut self, now: Instant, dialog: DialogId) {
+        let Ok(incoming) = self.incoming_mut(dialog) else { return };
+        let id = incoming.transaction;
+        self.set_dialog_timer(dialog, DialogTimer::KeepRinging, now + KEEP_RINGING);
+        if let Some(server) = self.transactions.servers.get_mut(&id) {
+            let effects = server.machine.handle_retransmission();
+            self.run_server(now, id, effects);
+        }
     }
 
     /// RFC 3262 section 3: as the 2xx, but without a ceiling.
@@ -192,6 +206,7 @@ impl Endpoint {
             usage.local_body = body;
         }
         self.stop_dialog_timer(dialog, DialogTimer::Unanswered);
+        self.stop_dialog_timer(dialog, DialogTimer::KeepRinging);
         self.respond_until_ack(now, dialog, id, response);
     }
 
