@@ -136,3 +136,93 @@ impl Dialog {
 fn is_loose(uri: &Uri) -> bool {
     uri.as_sip().is_some_and(SipUri::is_loose_router)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sip::Message;
+
+    fn request(extra: &str) -> Request {
+        let text = format!(
+            "INVITE sip:bob@biloxi.example.com SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1\r\n\
+             From: <sip:alice@atlanta.example.com>;tag=a\r\nTo: <sip:bob@biloxi.example.com>\r\nCall-ID: c\r\n\
+             CSeq: 7 INVITE\r\nContact: <sip:alice@192.0.2.1>\r\n{extra}\r\n"
+        );
+        match Message::parse(text.as_bytes()) {
+            Ok(Message::Request(request)) => request,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn accepted(extra: &str) -> Response {
+        let mut response = request("").response(200);
+        let to = response.headers.to().unwrap().with_tag("b");
+        response.headers.set(HeaderName::To, to);
+        response.headers.push(HeaderName::Contact, "<sip:bob@192.0.2.2>");
+        if !extra.is_empty() {
+            response.headers.push(HeaderName::RecordRoute, extra);
+        }
+        response
+    }
+
+    fn routes(request: &Request) -> Vec<&str> {
+        request.headers.get_all(HeaderName::Route).collect()
+    }
+
+    #[test]
+    fn both_sides_see_the_same_dialog() {
+        let record_route = "Record-Route: <sip:p2.example.com;lr>, <sip:p1.example.com;lr>\r\n";
+        let mut called = Dialog::from_request(&request(record_route), "b").unwrap();
+        let response = accepted("<sip:p2.example.com;lr>, <sip:p1.example.com;lr>");
+        let mut caller = Dialog::from_response(&request(""), &response).unwrap();
+        assert_eq!((caller.local_tag(), caller.remote_tag()), (called.remote_tag(), called.local_tag()));
+
+        let bye = caller.request(Method::Bye);
+        assert_eq!(bye.uri.to_string(), "sip:bob@192.0.2.2");
+        assert_eq!(routes(&bye), ["<sip:p1.example.com;lr>", "<sip:p2.example.com;lr>"]);
+        assert_eq!(bye.headers.cseq().unwrap(), CSeq { number: 8, method: Method::Bye });
+        assert_eq!(caller.next_hop().to_string(), "sip:p1.example.com;lr");
+
+        let bye = called.request(Method::Bye);
+        assert_eq!(bye.uri.to_string(), "sip:alice@192.0.2.1");
+        assert_eq!(routes(&bye), ["<sip:p2.example.com;lr>", "<sip:p1.example.com;lr>"]);
+        assert_eq!(bye.headers.cseq().unwrap().number, 1);
+    }
+
+    /// RFC 3261 section 12.2.1.1: the strict router's URI becomes the Request-URI, the target goes last.
+    #[test]
+    fn a_strict_router_is_addressed_itself() {
+        let response = accepted("<sip:p2.example.com;lr>, <sip:p1.example.com;method=INVITE>");
+        let mut dialog = Dialog::from_response(&request(""), &response).unwrap();
+        let bye = dialog.request(Method::Bye);
+        assert_eq!(bye.uri.to_string(), "sip:p1.example.com");
+        assert_eq!(routes(&bye), ["<sip:p2.example.com;lr>", "<sip:bob@192.0.2.2>"]);
+    }
+
+    #[test]
+    fn sequence_numbers_only_rise() {
+        let mut dialog = Dialog::from_request(&request(""), "b").unwrap();
+        assert!(!dialog.accept_cseq(7));
+        assert!(dialog.accept_cseq(9));
+        assert!(!dialog.accept_cseq(8));
+        assert_eq!(dialog.ack(3).headers.cseq().unwrap(), CSeq { number: 3, method: Method::Ack });
+    }
+
+    #[test]
+    fn the_target_moves_with_a_contact() {
+        let mut dialog = Dialog::from_response(&request(""), &accepted("")).unwrap();
+        dialog.refresh_target(&Headers::new());
+        assert_eq!(dialog.remote_target.to_string(), "sip:bob@192.0.2.2");
+        let mut moved = Headers::new();
+        moved.push(HeaderName::Contact, "<sip:bob@192.0.2.9>");
+        dialog.refresh_target(&moved);
+        assert_eq!(dialog.request(Method::Info).uri.to_string(), "sip:bob@192.0.2.9");
+    }
+
+    #[test]
+    fn an_invite_without_contact_makes_no_dialog() {
+        let mut bare = request("");
+        bare.headers.remove(HeaderName::Contact);
+        assert_eq!(Dialog::from_request(&bare, "b").err(), Some(HeaderError::Missing(HeaderName::Contact)));
+    }
+}

@@ -105,6 +105,8 @@ enum DialogTimer {
     RepeatProvisional,
     /// No PRACK came.
     NoPrack,
+    /// The owner doesn't answer the far side's offer.
+    OfferUnanswered,
     /// Try the re-INVITE again that met another (RFC 3261 section 14.1).
     Glare,
     /// Refresh the session (RFC 4028 section 10).
@@ -242,6 +244,7 @@ impl Endpoint {
             DialogTimer::NoAck => self.no_ack(now, dialog),
             DialogTimer::RepeatProvisional => self.repeat_provisional(now, dialog),
             DialogTimer::NoPrack => self.no_prack(now, dialog),
+            DialogTimer::OfferUnanswered => self.refuse_modification(now, dialog, 504),
             DialogTimer::Glare => self.retry_after_glare(now, dialog),
             DialogTimer::Refresh => self.refresh_session(now, dialog),
             DialogTimer::SessionExpired => self.session_expired(now, dialog),
@@ -314,6 +317,7 @@ impl Endpoint {
             DialogTimer::NoAck,
             DialogTimer::RepeatProvisional,
             DialogTimer::NoPrack,
+            DialogTimer::OfferUnanswered,
             DialogTimer::Glare,
             DialogTimer::Refresh,
             DialogTimer::SessionExpired,

@@ -192,6 +192,7 @@ impl Endpoint {
         if let Some(usage) = self.usages.get_mut(dialog) {
             usage.modified = Some(id);
         }
+        self.set_dialog_timer(dialog, DialogTimer::OfferUnanswered, now + self.config.timers.transaction_timeout());
         self.push_event(SipEvent::Reinvited { dialog, body: request.body });
     }
 
@@ -209,7 +210,7 @@ impl Endpoint {
         self.respond(now, id, response);
     }
 
-    /// Answers `Reinvited`: 200 with the answer (or, where the re-INVITE had no body, the offer), or a failure such as
+    /// Answers `Reinvited`, which has 32 s for it (64*T1): 200 with the answer (or, where the re-INVITE had no body, the offer), or a failure such as
     /// 488.
     ///
     /// # Errors
@@ -228,11 +229,14 @@ impl Endpoint {
         }
         let usage = self.usages.get_mut(dialog).ok_or(SipError::UnknownDialog)?;
         let id = usage.modified.take().ok_or(SipError::WrongState)?;
+        self.stop_dialog_timer(dialog, DialogTimer::OfferUnanswered);
         if status != 200 {
             self.respond_with(now, id, status);
             return Ok(());
         }
-        usage.local_body = body.clone();
+        if let Some(usage) = self.usages.get_mut(dialog) {
+            usage.local_body = body.clone();
+        }
         let Some(mut response) = self.dialog_response(dialog, id, 200, body) else { return Ok(()) };
         self.start_session_timer_as_uas(now, dialog, id, &mut response);
         let invite = self.transactions.servers.get(&id).is_some_and(|s| s.request.method == Method::Invite);
