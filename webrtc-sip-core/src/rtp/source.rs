@@ -36,11 +36,6 @@ impl OutgoingSource {
         self.sequence
     }
 
-    /// Whether anything was sent.
-    pub fn has_sent(&self) -> bool {
-        self.sent_at.is_some()
-    }
-
     /// The timestamp that belongs to `now`, for RTCP sender reports and for a new run of packets: the newest packet's
     /// plus the time since, in units of `clock_rate_hz`.
     pub fn timestamp_at(&self, now: Instant, clock_rate_hz: u32) -> u32 {
@@ -89,7 +84,6 @@ mod tests {
     fn time_goes_on_between_packets() {
         let start = Instant::now();
         let mut source = OutgoingSource::new(1, 65_535, u32::MAX);
-        assert!(!source.has_sent());
         let first = source.next_timestamp(start, 8_000);
         assert_eq!(source.next_header(start, 0, true, first).sequence, 65_535);
         assert_eq!(source.timestamp_at(start + Duration::from_millis(20), 8_000), 159);
