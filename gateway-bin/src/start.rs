@@ -16,7 +16,7 @@ use webrtc_sip_core::ids::ShardId;
 use webrtc_sip_core::media::{MediaShard, ShardConfig, WebRtcSocket};
 
 use crate::config::{Config, ConfigError};
-use crate::control::{self, Control, ControlHandle, Inside, PortPool, SipSockets};
+use crate::control::{self, Control, ControlHandle, EndedCalls, Inside, PortPool, SipSockets};
 use crate::http::{self, HttpState, Phase, SharedPhase, TlsSettings};
 use crate::media::ports::PortRange;
 use crate::media::{self, SocketIds, WorkerHandle, WorkerOutput, WorkerSetup};
@@ -119,6 +119,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         sip,
         ports: PortPool::new(range, ids, config.media.rtp_advertised),
         users: Arc::new(Users::new(&config.users)),
+        ended: EndedCalls::default(),
         drained: Some(drained_sender),
     };
     let control_task = tokio::spawn(control.run(inbox));
@@ -126,7 +127,8 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let phase = Arc::new(SharedPhase::default());
     let state = Arc::new(HttpState::new(&config, handle.clone(), phase.clone()));
     let serve_http = http::serve(http_listener, http::router(state), tls.clone(), config.http.max_connections);
-    let serve_metrics = http::serve(metrics_listener, metrics::router(handle.clone()), None, MAX_METRICS_CONNECTIONS);
+    let serve_metrics =
+        http::serve(metrics_listener, metrics::router(&config, handle.clone()), None, MAX_METRICS_CONNECTIONS);
     let mut tasks = vec![tokio::spawn(serve_http), tokio::spawn(serve_metrics)];
     tasks.extend(phone.map(|mut phone| tokio::spawn(async move { phone.run().await })));
     phase.set(Phase::Up);

@@ -9,14 +9,16 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
-use webrtc_sip_core::gateway::{Answer, Gateway, GatewayEvent};
+use webrtc_sip_core::gateway::{Answer, Gateway, GatewayEvent, GatewayStats};
 use webrtc_sip_core::ids::{LinkId, RequestId, ShardId};
 use webrtc_sip_core::io::{FlowId, PacketBuf, SocketId};
 
+mod ended;
 mod links;
 mod requests;
 mod sip;
 
+pub(crate) use ended::EndedCalls;
 pub(crate) use links::{HttpReply, ToWebSocket};
 pub(crate) use requests::PortPool;
 pub(crate) use sip::SipSockets;
@@ -80,6 +82,8 @@ pub(crate) enum Inside {
 /// How the control plane and the workers are.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ControlStats {
+    pub(crate) gateway: GatewayStats,
+    pub(crate) ended: EndedCalls,
     pub(crate) links: usize,
     pub(crate) flows: usize,
     pub(crate) rtp_ports_in_use: usize,
@@ -119,6 +123,8 @@ pub(crate) struct Control {
     pub(crate) sip: SipSockets,
     pub(crate) ports: PortPool,
     pub(crate) users: Arc<Users>,
+    /// Figures of the calls that ended.
+    pub(crate) ended: EndedCalls,
     /// Told once when nobody is in a call any more after `Drain`.
     pub(crate) drained: Option<oneshot::Sender<()>>,
 }
@@ -212,7 +218,10 @@ impl Control {
             }
             // This program has one instance and asks for none.
             GatewayEvent::CallSnapshot { .. } => {}
-            GatewayEvent::CallEnded(record) => telemetry::log_call(&record),
+            GatewayEvent::CallEnded(record) => {
+                telemetry::log_call(&record);
+                self.ended.add(&record);
+            }
             GatewayEvent::Drained => {
                 if let Some(drained) = self.drained.take() {
                     // Nobody waits when the drain was cut short.
@@ -293,6 +302,8 @@ impl Control {
     /// Asks the workers and answers when all have answered, without waiting for them here.
     async fn collect_stats(&self, reply: oneshot::Sender<ControlStats>, links: usize, outside_queue: usize) {
         let mut stats = ControlStats {
+            gateway: self.gateway.stats(),
+            ended: self.ended.clone(),
             links,
             flows: self.sip.flows(),
             rtp_ports_in_use: self.ports.in_use(),

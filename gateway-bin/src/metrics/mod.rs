@@ -7,28 +7,41 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::sync::oneshot;
 
-mod names;
+mod operators;
+mod own;
 mod text;
 
+use text::Exposition;
+
+use crate::config::Config;
 use crate::control::{ControlHandle, ControlStats, Inside};
 
-/// The listener's only path.
-pub(crate) fn router(control: ControlHandle) -> Router {
-    Router::new().route("/metrics", get(metrics)).with_state(control)
+/// What the metrics page needs besides figures.
+#[derive(Clone, Debug)]
+struct Page {
+    control: ControlHandle,
+    /// The domain of our users.
+    domain: String,
+    max_sign_ins: usize,
 }
 
-async fn metrics(State(control): State<ControlHandle>) -> Response {
-    match collect(&control).await {
-        Some(stats) => {
-            ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], names::exposition(&stats))
-                .into_response()
-        }
-        None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
-    }
+/// The listener's only path.
+pub(crate) fn router(config: &Config, control: ControlHandle) -> Router {
+    let domain = config.sip.proxy.as_ref().map_or(&config.sip.domain, |proxy| &proxy.domain).clone();
+    let page = Page { control, domain, max_sign_ins: config.limits.sign_ins };
+    Router::new().route("/metrics", get(metrics)).with_state(page)
+}
+
+async fn metrics(State(page): State<Page>) -> Response {
+    let Some(stats) = collect(&page.control).await else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
+    let mut exposition = Exposition::default();
+    operators::write(&mut exposition, &stats, &page.domain, page.max_sign_ins);
+    own::write(&mut exposition, &stats);
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], exposition.finish()).into_response()
 }
 
 /// Asks the control task and, through it, the workers; none when the process is ending.
-pub(crate) async fn collect(control: &ControlHandle) -> Option<ControlStats> {
+async fn collect(control: &ControlHandle) -> Option<ControlStats> {
     let (reply, answer) = oneshot::channel();
     control.inside.send(Inside::Stats(reply)).await.ok()?;
     answer.await.ok()

@@ -1,16 +1,54 @@
-//! Which metrics there are.
+//! Our own metrics, `wsg_*`.
 
+use webrtc_sip_core::call::EndReason;
 use webrtc_sip_core::io::DropCounters;
 
 use super::text::{Exposition, Kind};
 use crate::control::ControlStats;
+use crate::media::WorkerStats;
 
-/// The page for these figures.
-pub(super) fn exposition(stats: &ControlStats) -> String {
-    let mut page = Exposition::default();
-    process(&mut page, stats);
-    media(&mut page, stats);
-    page.finish()
+/// Writes all of them.
+pub(super) fn write(page: &mut Exposition, stats: &ControlStats) {
+    process(page, stats);
+    control(page, stats);
+    media(page, stats);
+    drops(page, stats);
+}
+
+fn control(page: &mut Exposition, stats: &ControlStats) {
+    let gateway = &stats.gateway;
+    for (name, help, value) in [
+        ("wsg_sign_ins", "Users signed in.", gateway.sign_ins),
+        ("wsg_calls", "Calls whose signalling or media isn't freed yet.", gateway.calls),
+        ("wsg_legs", "Legs of those calls.", gateway.legs),
+        ("wsg_pending_requests", "Questions of the core without an answer.", gateway.requests),
+        ("wsg_timers", "Deadlines set in the control plane.", gateway.timers + gateway.sip.timers as u64),
+        ("wsg_sip_transactions", "SIP transactions.", gateway.sip.transactions as u64),
+        ("wsg_sip_dialogs", "SIP dialogs.", gateway.sip.dialogs as u64),
+        ("wsg_sip_registrations", "Users registered at the SIP proxy.", gateway.registrations),
+    ] {
+        page.single(Kind::Gauge, name, help, value);
+    }
+    for (name, help, value) in [
+        ("wsg_sip_messages_received_total", "Well-formed SIP messages.", gateway.sip.messages_received),
+        ("wsg_sip_messages_sent_total", "SIP messages sent.", gateway.sip.messages_sent),
+        ("wsg_sip_refused_sources_total", "SIP calls from networks that aren't trusted.", gateway.refused_sources),
+        ("wsg_sip_failed_registrations_total", "Registrations that the proxy refused.", gateway.failed_registrations),
+    ] {
+        page.single(Kind::Counter, name, help, value);
+    }
+    let reasons = EndReason::ALL.iter().zip(stats.ended.by_reason);
+    let samples = reasons.map(|(reason, count)| (vec![("reason", reason.name())], count));
+    page.labelled(Kind::Counter, "wsg_ended_calls_total", "Calls that ended, by reason.", samples);
+}
+
+fn drops(page: &mut Exposition, stats: &ControlStats) {
+    let mut media = DropCounters::default();
+    stats.workers.iter().for_each(|worker| media.merge(&worker.drops));
+    let samples = [("media", &media), ("sip", &stats.gateway.sip.drops)].into_iter().flat_map(|(plane, drops)| {
+        drops.iter().map(move |(reason, count)| (vec![("plane", plane), ("reason", reason.name())], count))
+    });
+    page.labelled(Kind::Counter, "wsg_dropped_packets_total", "Packets that went nowhere, by reason.", samples);
 }
 
 fn process(page: &mut Exposition, stats: &ControlStats) {
@@ -26,7 +64,7 @@ fn process(page: &mut Exposition, stats: &ControlStats) {
 
 fn media(page: &mut Exposition, stats: &ControlStats) {
     let shards: Vec<String> = stats.workers.iter().map(|worker| worker.shard.to_string()).collect();
-    let mut per_worker = |kind, name: &str, help: &str, value: fn(&crate::media::WorkerStats) -> u64| {
+    let mut per_worker = |kind, name: &str, help: &str, value: fn(&WorkerStats) -> u64| {
         let samples =
             stats.workers.iter().zip(&shards).map(|(worker, shard)| (vec![("shard", &**shard)], value(worker)));
         page.labelled(kind, name, help, samples);
@@ -50,13 +88,9 @@ fn media(page: &mut Exposition, stats: &ControlStats) {
     per_worker(Kind::Gauge, "wsg_media_held_entries", "Table entries, timers and packets that legs hold.", |w| {
         w.media.held as u64
     });
-    let mut drops = DropCounters::default();
-    stats.workers.iter().for_each(|worker| drops.merge(&worker.drops));
-    let samples = drops.iter().map(|(reason, count)| (vec![("plane", "media"), ("reason", reason.name())], count));
-    page.labelled(Kind::Counter, "wsg_dropped_packets_total", "Packets that went nowhere, by reason.", samples);
 }
 
-/// From `/proc/self/statm`: resident pages (4 KB on every platform this runs on with defaults, asked of the system).
+/// From `/proc/self/statm`: resident memory in pages.
 fn resident_memory_bytes() -> Option<u64> {
     let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
     let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
