@@ -83,12 +83,13 @@ pub enum MediaCommand {
         /// Silence between two digits.
         gap: Duration,
     },
-    /// Ends a leg and frees what it held. Answered by [`super::MediaEvent::LegRemoved`].
+    /// Ends a leg and frees what it held. Answered by [`super::MediaEvent::LegRemoved`], also when there is no such leg.
     RemoveLeg {
         /// Whose.
         leg: LegId,
     },
     /// Ends a leg without a DTLS close_notify or RTCP BYE, because another instance goes on with it.
+    /// Answered as `RemoveLeg` is.
     HandOverLeg {
         /// Whose.
         leg: LegId,

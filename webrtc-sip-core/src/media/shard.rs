@@ -66,7 +66,7 @@ pub struct MediaShard {
     crypto: CryptoProvider,
     rng: Rng,
     now: Instant,
-    /// Where the 5 ms grid begins on which all deadlines of audio lie, so that a worker wakes up at most 200 times a
+    /// Where the 5 ms grid begins on which all deadlines lie, so that a worker wakes up at most 200 times a
     /// second for all its calls.
     origin: Instant,
     ntp: NtpClock,
@@ -198,7 +198,7 @@ impl MediaShard {
         self.events.pop_front()
     }
 
-    /// When `handle_timeout` is due; on a 5 ms grid while there is audio to play out.
+    /// When `handle_timeout` is due: on a grid of 5 ms that all legs share, or at once while packets wait to be polled.
     pub fn poll_timeout(&self) -> Option<Instant> {
         if self.datagrams.is_empty() && self.due.is_empty() { self.timers.next_deadline() } else { Some(self.now) }
     }
@@ -229,10 +229,12 @@ impl MediaShard {
         self.now
     }
 
-    /// The first moment of the 5 ms grid that isn't before `at`.
-    fn on_grid(&self, at: Instant) -> Instant {
+    /// Sets a deadline to the first moment of the 5 ms grid that isn't before `at`, so that the deadlines of all legs
+    /// share their wake-ups.
+    fn set_timer(&mut self, key: LegKey, timer: LegTimer, at: Instant) {
         let past = at.saturating_duration_since(self.origin).as_nanos() % GRID.as_nanos();
-        if past == 0 { at } else { at + GRID - Duration::from_nanos(past as u64) }
+        let at = if past == 0 { at } else { at + GRID - Duration::from_nanos(past as u64) };
+        self.timers.set((key, timer), at);
     }
 
     fn emit(&mut self, event: MediaEvent) {
@@ -287,10 +289,8 @@ impl MediaShard {
             }
             leg.media_route = leg.transport.media_route().and_then(|route| self.demux.resolve(route));
             match leg.transport.poll_timeout() {
-                Some(at) => self.timers.set((key, LegTimer::Transport), at.max(now + MIN_TIMEOUT)),
-                None => {
-                    self.timers.cancel(&(key, LegTimer::Transport));
-                }
+                Some(at) => self.set_timer(key, LegTimer::Transport, at.max(now + MIN_TIMEOUT)),
+                None => drop(self.timers.cancel(&(key, LegTimer::Transport))),
             }
             return;
         }
@@ -352,7 +352,7 @@ impl MediaShard {
         let report = leg.far.is_some().then(|| leg.figures());
         let newly_silent = silent && !leg.silence_reported;
         leg.silence_reported = silent;
-        self.timers.set((key, LegTimer::Stats), now + self.config.stats_interval);
+        self.set_timer(key, LegTimer::Stats, now + self.config.stats_interval);
         if let Some(stats) = report {
             self.emit(MediaEvent::Stats { leg: id, stats });
         }

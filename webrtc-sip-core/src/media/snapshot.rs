@@ -44,6 +44,8 @@ pub enum TransportSnapshot {
 pub struct WebRtcSnapshot {
     /// Whether we are an ICE-lite agent.
     pub ice_lite: bool,
+    /// Whether we control (RFC 8445 section 6.1.1); a restart doesn't change it (section 9).
+    pub controlling: bool,
     /// The old owner's ICE credentials, in force until the browser restarts ICE.
     pub local: IceCredentials,
     /// The browser's.

@@ -212,6 +212,9 @@ impl WebRtcTransport {
     /// A STUN message that came in at `route.local` from `route.remote`.
     pub fn handle_stun(&mut self, now: Instant, route: Route, packet: &[u8]) -> Result<(), DropReason> {
         let now = self.advance(now);
+        if matches!(self.stage, Stage::Over { .. }) {
+            return Err(DropReason::OutOfState);
+        }
         let result = self.ice.handle_stun(now, route, packet);
         self.settle();
         result
@@ -248,6 +251,9 @@ impl WebRtcTransport {
     /// Call when `poll_timeout` is due.
     pub fn handle_timeout(&mut self, now: Instant) {
         let now = self.advance(now);
+        if matches!(self.stage, Stage::Over { .. }) {
+            return;
+        }
         self.ice.handle_timeout(now);
         if let Stage::Handshake(dtls) | Stage::Ready { dtls: Some(dtls) } = &mut self.stage {
             dtls.handle_timeout(now);
@@ -265,6 +271,7 @@ impl WebRtcTransport {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let dtls = match &self.stage {
             Stage::Handshake(dtls) | Stage::Ready { dtls: Some(dtls) } => dtls.poll_timeout(),
+            Stage::Over { .. } => return None,
             _ => None,
         };
         [self.ice.poll_timeout(), dtls, self.ice_deadline, self.dtls_deadline].into_iter().flatten().min()
@@ -306,6 +313,11 @@ impl WebRtcTransport {
     /// Whether we are a lite agent.
     pub fn ice_lite(&self) -> bool {
         self.ice.lite()
+    }
+
+    /// Whether we are the controlling agent now; a conflict of roles may have changed it (RFC 8445 section 7.3.1.1).
+    pub fn controlling(&self) -> bool {
+        self.ice.controlling()
     }
 
     /// Whether media from this source is the browser's.

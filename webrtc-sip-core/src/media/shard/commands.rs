@@ -153,7 +153,7 @@ impl MediaShard {
         let (id, began) = (leg.id, leg.last_media);
         let key = self.legs.insert(leg);
         self.by_id.insert(id, key);
-        self.timers.set((key, LegTimer::Stats), began + self.config.stats_interval);
+        self.set_timer(key, LegTimer::Stats, began + self.config.stats_interval);
         self.schedule_report(began, key, true);
     }
 
@@ -193,6 +193,10 @@ impl MediaShard {
 
     pub(super) fn set_audio(&mut self, now: Instant, key: LegKey, audio: Audio) {
         let Some(leg) = self.legs.get_mut(key) else { return };
+        if leg.audio.as_ref().is_some_and(|before| before.config == audio.config) {
+            // A session refresh says nothing new, and must not be heard.
+            return;
+        }
         leg.stats.send_codec = Some(audio.config.format.codec);
         let began_to_receive = audio.config.receive && !leg.audio.as_ref().is_some_and(|audio| audio.config.receive);
         if began_to_receive {
@@ -242,7 +246,11 @@ impl MediaShard {
     }
 
     fn remove_leg(&mut self, now: Instant, id: LegId, say_goodbye: bool) {
-        let Some(key) = self.by_id.remove(&id) else { return };
+        let Some(key) = self.by_id.remove(&id) else {
+            // It was never admitted, or is gone: whoever waits for its end can go on.
+            self.emit(MediaEvent::LegRemoved { leg: id, stats: LegStats::default() });
+            return;
+        };
         self.unbridge(key);
         if say_goodbye {
             self.send_bye(now, key);

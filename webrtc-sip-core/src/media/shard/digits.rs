@@ -47,7 +47,6 @@ impl MediaShard {
 
     /// Tells the control plane of keys that were released, and when one is to count as released.
     fn report_digits(&mut self, key: LegKey) {
-        let timer = (key, LegTimer::Release);
         while let Some(leg) = self.legs.get_mut(key) {
             let id = leg.id;
             match leg.digits_heard.poll_change() {
@@ -60,8 +59,8 @@ impl MediaShard {
                 }
                 None => {
                     match leg.digits_heard.poll_timeout() {
-                        Some(at) => self.timers.set(timer, at),
-                        None => drop(self.timers.cancel(&timer)),
+                        Some(at) => self.set_timer(key, LegTimer::Release, at),
+                        None => drop(self.timers.cancel(&(key, LegTimer::Release))),
                     }
                     return;
                 }
@@ -107,8 +106,7 @@ impl MediaShard {
     fn schedule_digit(&mut self, key: LegKey) {
         let at = self.legs.get(key).and_then(|leg| leg.digits.as_ref()?.poll_timeout());
         if let Some(at) = at {
-            let at = self.on_grid(at);
-            self.timers.set((key, LegTimer::Digit), at);
+            self.set_timer(key, LegTimer::Digit, at);
         }
     }
 

@@ -50,7 +50,7 @@ impl MediaShard {
     pub(super) fn schedule_report(&mut self, now: Instant, key: LegKey, first: bool) {
         let drawn = 0.5 + self.rng.below(1_000) as f64 / 1_000.0;
         let interval = REPORT_INTERVAL.mul_f64(drawn / COMPENSATION);
-        self.timers.set((key, LegTimer::Report), now + if first { interval / 2 } else { interval });
+        self.set_timer(key, LegTimer::Report, now + if first { interval / 2 } else { interval });
     }
 
     /// The report that is due; none while there is nothing to report, or nowhere to send it.

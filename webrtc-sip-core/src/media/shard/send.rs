@@ -51,9 +51,9 @@ impl MediaShard {
     /// Sets the deadline of the transcoder behind this leg, which lies on the grid.
     pub(super) fn schedule_playout(&mut self, key: LegKey) {
         let at = self.legs.get(key).and_then(|leg| leg.inbound.poll_timeout());
-        let timer = (key, LegTimer::Playout);
-        if let Some(at) = at.filter(|at| self.timers.deadline(&timer) != Some(*at)) {
-            self.timers.set(timer, at);
+        // It is on the grid already, and most packets don't change it.
+        if let Some(at) = at.filter(|at| self.timers.deadline(&(key, LegTimer::Playout)) != Some(*at)) {
+            self.set_timer(key, LegTimer::Playout, at);
         }
     }
 }

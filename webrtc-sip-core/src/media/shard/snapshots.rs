@@ -28,6 +28,7 @@ impl MediaShard {
                 used_ssrcs.push(leg.source.ssrc());
                 TransportSnapshot::WebRtc(Box::new(WebRtcSnapshot {
                     ice_lite: webrtc.transport.ice_lite(),
+                    controlling: webrtc.transport.controlling(),
                     local,
                     remote,
                     dtls_role: webrtc.transport.dtls_role()?,
@@ -89,7 +90,7 @@ impl MediaShard {
         ssrc: u32,
     ) -> Option<LegKey> {
         let keys = MediaKeys { local: state.local_keys.clone(), remote: state.remote_keys.clone() };
-        let config = self.webrtc_config(local, state.ice_lite, false);
+        let config = self.webrtc_config(local, state.ice_lite, state.controlling);
         let mut srtp = Srtp::new(&keys, self.config.max_ssrcs_per_leg);
         for (ssrc, roll_over_counter) in state.roll_over_counters.iter().take(self.config.max_ssrcs_per_leg) {
             // More sources than fit were left out above; there is no other way to fail.

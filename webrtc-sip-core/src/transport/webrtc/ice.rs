@@ -127,6 +127,10 @@ impl IceEndpoint {
         self.agent.ice_lite()
     }
 
+    pub(super) fn controlling(&self) -> bool {
+        self.agent.controlling()
+    }
+
     pub(super) fn local_credentials(&self) -> IceCredentials {
         let credentials = self.agent.local_credentials();
         IceCredentials { ufrag: credentials.ufrag.clone(), password: credentials.pass.clone() }
