@@ -268,10 +268,14 @@ impl MediaShard {
         loop {
             let Some(Leg { id, transport: LegTransport::WebRtc(leg), .. }) = self.legs.get_mut(key) else { return };
             let id = *id;
-            if leg.srtp.is_none()
-                && let Some(keys) = leg.transport.keys()
-            {
-                leg.srtp = Some(Srtp::new(keys, self.config.max_ssrcs_per_leg));
+            match (leg.transport.keys(), &leg.srtp) {
+                (Some(keys), None) => leg.srtp = Some(Srtp::new(keys, self.config.max_ssrcs_per_leg)),
+                (None, Some(_)) => {
+                    // A new association is under way, and will have keys under which nothing was sent.
+                    leg.srtp = None;
+                    leg.used_ssrcs.clear();
+                }
+                _ => {}
             }
             if let Some(event) = leg.transport.poll_event() {
                 self.absorb_transport_event(now, key, id, event);

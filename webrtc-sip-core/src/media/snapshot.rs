@@ -52,6 +52,9 @@ pub struct WebRtcSnapshot {
     pub remote: Option<IceCredentials>,
     /// The side that we had in the DTLS handshake; repeated in every later answer.
     pub dtls_role: DtlsRole,
+    /// Hash algorithm and value of each fingerprint that the browser's certificate was held to (RFC 8122). A browser
+    /// that comes back with others needs a new handshake.
+    pub fingerprints: Vec<(String, Vec<u8>)>,
     /// Master key of what we send.
     pub local_keys: SrtpKeys,
     /// Master key of what the browser sends.

@@ -91,7 +91,7 @@ enum Stage {
     /// The browser's fingerprints and role aren't known.
     New,
     /// Known, but there is no path yet, or no ClientHello.
-    Waiting { role: DtlsRole, fingerprints: Fingerprints },
+    Waiting { role: DtlsRole },
     /// The handshake runs.
     Handshake(DtlsEndpoint),
     /// The keys are known. A transport that was restored from another instance has no DTLS state.
@@ -107,6 +107,7 @@ pub struct WebRtcTransport {
     stage: Stage,
     keys: Option<MediaKeys>,
     dtls_role: Option<DtlsRole>,
+    fingerprints: Option<Fingerprints>,
     selected: Option<Route>,
     /// Where DTLS last came from. A lite agent gets the ClientHello before a pair is nominated, and answers there.
     heard_dtls_from: Option<Route>,
@@ -144,6 +145,7 @@ impl WebRtcTransport {
             stage: Stage::New,
             keys: None,
             dtls_role: None,
+            fingerprints: None,
             selected: None,
             heard_dtls_from: None,
             path_up: false,
@@ -162,11 +164,13 @@ impl WebRtcTransport {
         context: Arc<DtlsContext>,
         config: &WebRtcConfig,
         dtls_role: DtlsRole,
+        fingerprints: &[(String, Vec<u8>)],
         keys: MediaKeys,
     ) -> Self {
         let mut transport = Self::new(now, context, config);
         transport.stage = Stage::Ready { dtls: None };
         transport.dtls_role = Some(dtls_role);
+        transport.fingerprints = Fingerprints::strongest(fingerprints);
         transport.keys = Some(keys);
         transport
     }
@@ -179,15 +183,28 @@ impl WebRtcTransport {
             // Why a candidate isn't used doesn't matter: the browser's own checks show where it is.
             let _ = self.ice.add_remote_candidate(now, candidate);
         }
-        if matches!(self.stage, Stage::New) {
-            self.ice_deadline = Some(now + self.ice_timeout);
-            self.dtls_role = Some(remote.dtls_role);
-            match Fingerprints::strongest(&remote.fingerprints) {
-                Some(fingerprints) => self.stage = Stage::Waiting { role: remote.dtls_role, fingerprints },
-                None => self.fail(WebRtcFailure::Fingerprint),
-            }
-        }
+        self.associate(remote);
         self.settle();
+    }
+
+    /// Another set of fingerprints than before means another certificate, and a new association (RFC 8842 section 3.2):
+    /// a page that was loaded again, for example.
+    fn associate(&mut self, remote: &WebRtcRemote) {
+        let offered = Fingerprints::strongest(&remote.fingerprints);
+        let same = offered.is_some() && offered == self.fingerprints;
+        if same || matches!(self.stage, Stage::Over { .. }) {
+            return;
+        }
+        let Some(offered) = offered else { return self.fail(WebRtcFailure::Fingerprint) };
+        self.fingerprints = Some(offered);
+        self.dtls_role = Some(remote.dtls_role);
+        self.keys = None;
+        self.heard_dtls_from = None;
+        self.dtls_deadline = None;
+        // It begins on a path that whoever has this certificate has proved.
+        self.selected = None;
+        self.ice_deadline = Some(self.now + self.ice_timeout);
+        self.stage = Stage::Waiting { role: remote.dtls_role };
     }
 
     /// A value of `a=candidate` that the browser trickled (RFC 8838).
@@ -305,6 +322,11 @@ impl WebRtcTransport {
         self.dtls_role
     }
 
+    /// The fingerprints that the browser's certificate is held to, once they are known.
+    pub fn fingerprints(&self) -> Vec<(String, Vec<u8>)> {
+        self.fingerprints.as_ref().map(Fingerprints::to_offered).unwrap_or_default()
+    }
+
     /// The ICE credentials in force: ours, and the browser's once known.
     pub fn ice_credentials(&self) -> (IceCredentials, Option<IceCredentials>) {
         (self.ice.local_credentials(), self.ice.remote_credentials())
@@ -394,7 +416,8 @@ impl WebRtcTransport {
     /// A client starts when there is a path, a server with the first datagram.
     fn start_handshake(&mut self, as_role: DtlsRole) {
         match std::mem::replace(&mut self.stage, Stage::New) {
-            Stage::Waiting { role, fingerprints } if role == as_role => {
+            Stage::Waiting { role } if role == as_role => {
+                let Some(fingerprints) = self.fingerprints.clone() else { return };
                 self.stage = Stage::Handshake(DtlsEndpoint::new(&self.context, role, fingerprints, self.now));
             }
             other => self.stage = other,

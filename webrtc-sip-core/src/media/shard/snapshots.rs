@@ -32,6 +32,7 @@ impl MediaShard {
                     local,
                     remote,
                     dtls_role: webrtc.transport.dtls_role()?,
+                    fingerprints: webrtc.transport.fingerprints(),
                     local_keys: keys.local.clone(),
                     remote_keys: keys.remote.clone(),
                     roll_over_counters: receiver.map(|r| r.roll_over_counters().collect()).unwrap_or_default(),
@@ -96,7 +97,8 @@ impl MediaShard {
             // More sources than fit were left out above; there is no other way to fail.
             let _ = srtp.receiver.set_roll_over_counter(*ssrc, *roll_over_counter);
         }
-        let transport = WebRtcTransport::restored(now, self.dtls.clone(), &config, state.dtls_role, keys);
+        let (role, fingerprints) = (state.dtls_role, &state.fingerprints);
+        let transport = WebRtcTransport::restored(now, self.dtls.clone(), &config, role, fingerprints, keys);
         let source = self.new_source(ssrc);
         let key = self.insert_webrtc_leg(now, id, cname, local, transport, source)?;
         if let Some(Leg { transport: LegTransport::WebRtc(webrtc), .. }) = self.legs.get_mut(key) {

@@ -68,9 +68,17 @@ impl DtlsContext {
 }
 
 /// The certificates that the other side may present.
+#[derive(Clone)]
 pub(super) struct Fingerprints {
+    name: &'static str,
     algorithm: &'static Algorithm,
     values: Vec<Vec<u8>>,
+}
+
+impl PartialEq for Fingerprints {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name && self.values == other.values
+    }
 }
 
 impl Fingerprints {
@@ -84,8 +92,13 @@ impl Fingerprints {
                 .map(|(_, value)| value.clone())
                 .take(MAX_FINGERPRINTS)
                 .collect();
-            (!values.is_empty()).then_some(Fingerprints { algorithm, values })
+            (!values.is_empty()).then_some(Fingerprints { name, algorithm, values })
         })
+    }
+
+    /// As they were offered.
+    pub(super) fn to_offered(&self) -> Vec<(String, Vec<u8>)> {
+        self.values.iter().map(|value| (self.name.to_owned(), value.clone())).collect()
     }
 
     fn matches(&self, certificate: &[u8]) -> bool {
@@ -180,19 +193,26 @@ impl DtlsEndpoint {
     }
 
     /// dimpl takes every error for the end, so what anybody could forge is kept from it: a fatal alert in the clear,
-    /// and whatever isn't an answer to the first flight of a client that doesn't know the version yet.
+    /// and whatever isn't a handshake message while the version is open: an answer to a client's first flight, or a
+    /// ClientHello. An association that ended (RFC 8842 section 3.2) may still have packets under way.
     fn is_wanted(&self, packet: &[u8]) -> bool {
         const ALERT: u8 = 21;
         const HANDSHAKE: u8 = 22;
-        const HELLOS_OF_A_SERVER: [u8; 2] = [2, 3];
+        const CLIENT_HELLO: u8 = 1;
+        const SERVER_HELLO: u8 = 2;
+        const HELLO_VERIFY_REQUEST: u8 = 3;
         let in_the_clear = packet.get(3..5) == Some(&[0, 0]);
         if packet.first() == Some(&ALERT) && in_the_clear {
             return false;
         }
-        let undecided_client = self.role == DtlsRole::Client && self.dtls.protocol_version().is_none();
-        !undecided_client
-            || packet.first() == Some(&HANDSHAKE)
-                && packet.get(13).is_some_and(|kind| HELLOS_OF_A_SERVER.contains(kind))
+        if self.dtls.protocol_version().is_some() {
+            return true;
+        }
+        let hello = match self.role {
+            DtlsRole::Client => [SERVER_HELLO, HELLO_VERIFY_REQUEST],
+            DtlsRole::Server => [CLIENT_HELLO; 2],
+        };
+        packet.first() == Some(&HANDSHAKE) && in_the_clear && packet.get(13).is_some_and(|kind| hello.contains(kind))
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant) {

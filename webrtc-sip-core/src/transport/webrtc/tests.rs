@@ -343,12 +343,13 @@ fn an_ice_restart_keeps_the_keys_and_shakes_no_hands() {
         let keys_of_browser = pair.ends[1].transport.keys().unwrap().clone();
         let context = Arc::clone(&pair.ends[1].transport.context);
         let role = pair.ends[1].transport.dtls_role().unwrap();
-        pair.ends[1].transport = WebRtcTransport::restored(now, context, &moved, role, keys_of_browser);
+        let fingerprints = pair.ends[1].transport.fingerprints();
+        pair.ends[1].transport = WebRtcTransport::restored(now, context, &moved, role, &fingerprints, keys_of_browser);
         for at in [1, 0] {
             let remote = WebRtcRemote {
                 credentials: credentials(names[1 - at]),
                 ice_lite: at == 1 && lite,
-                fingerprints: vec![],
+                fingerprints: pair.ends[at].transport.fingerprints(),
                 dtls_role: DtlsRole::Server,
                 candidates: if at == 1 { vec![candidate(pair.ends[0].address)] } else { vec![] },
             };
@@ -358,6 +359,52 @@ fn an_ice_restart_keeps_the_keys_and_shakes_no_hands() {
         assert_eq!(pair.ends[0].transport.media_route().unwrap().remote, browser_address);
         assert_eq!(pair.ends[0].transport.keys().unwrap().local, keys);
         assert_eq!([0, 1].map(|at| pair.ends[at].dtls_heard), heard);
+    }
+}
+
+#[test]
+fn another_certificate_begins_another_association() {
+    for gateway_role in [DtlsRole::Client, DtlsRole::Server] {
+        let mut pair = Pair::new(&Setup { gateway_role, ..Setup::default() });
+        assert!(pair.run_until(Duration::from_secs(2), |pair| pair.both_connected(1)));
+        let before = pair.ends[0].transport.keys().unwrap().local.clone();
+        // The page was loaded again: another certificate, address and credentials.
+        let certificate = DtlsCertificate::generate(&CryptoProvider::system(), SystemTime::now()).unwrap();
+        let address: SocketAddr = "198.51.100.7:50999".parse().unwrap();
+        let config = WebRtcConfig {
+            local: credentials("reloaded"),
+            ice_lite: false,
+            controlling: true,
+            tie_breaker: 3,
+            candidates: vec![address],
+            ice_timeout: Duration::from_secs(15),
+        };
+        let now = pair.now;
+        let context = Arc::new(DtlsContext::new(&certificate, Duration::from_secs(20)).unwrap());
+        let fingerprints = pair.ends[1].transport.fingerprints();
+        pair.ends[1].transport = WebRtcTransport::new(now, context, &config);
+        pair.ends[1].address = address;
+        pair.ends[0].transport.restart_ice(credentials("gateway2"));
+        let offer = WebRtcRemote {
+            credentials: credentials("reloaded"),
+            ice_lite: false,
+            fingerprints: vec![("sha-256".to_owned(), certificate.fingerprint_sha256().to_vec())],
+            dtls_role: gateway_role,
+            candidates: vec![],
+        };
+        let answer = WebRtcRemote {
+            credentials: credentials("gateway2"),
+            ice_lite: true,
+            fingerprints,
+            dtls_role: other_role(gateway_role),
+            candidates: vec![candidate(pair.ends[0].address)],
+        };
+        pair.ends[0].transport.set_remote(now, &offer);
+        assert!(pair.ends[0].transport.keys().is_none());
+        pair.ends[1].transport.set_remote(now, &answer);
+        assert!(pair.run_until(Duration::from_secs(3), |pair| pair.both_connected(2)), "{gateway_role:?}");
+        pair.assert_same_keys();
+        assert_ne!(pair.ends[0].transport.keys().unwrap().local, before);
     }
 }
 
@@ -379,7 +426,7 @@ fn lost_consent_stops_media_and_a_restart_brings_it_back() {
             let remote = WebRtcRemote {
                 credentials: credentials(["gateway2", "browser2"][1 - at]),
                 ice_lite: at == 1 && lite,
-                fingerprints: vec![],
+                fingerprints: pair.ends[at].transport.fingerprints(),
                 dtls_role: DtlsRole::Server,
                 candidates: if at == 1 { vec![candidate(pair.ends[0].address)] } else { vec![] },
             };

@@ -244,3 +244,45 @@ fn playout_wakes_the_worker_on_a_grid() {
         assert!(browser.heard.windows(2).all(|pair| pair[1].at - pair[0].at == 20 * MS));
     }
 }
+
+#[test]
+fn the_same_seed_makes_the_same_trace() {
+    let trace = || {
+        let mut world = World::call(11, CodecKind::Opus, CodecKind::Pcmu);
+        world.jitter_ms = 40;
+        play_tone(&mut world, (CodecKind::Opus, 111), (CodecKind::Pcmu, 0), 100);
+        world.command(MediaCommand::RemoveLeg { leg: LegId(100) });
+        world.run(100 * MS);
+        let heard = world.phones[0].heard.iter().chain(&world.browsers[0].heard);
+        let heard: Vec<_> = heard.map(|heard| (heard.header, heard.payload.clone())).collect();
+        (format!("{:?}", world.events), heard, world.shard.drops().clone())
+    };
+    assert_eq!(trace(), trace());
+}
+
+#[test]
+fn from_relay_to_transcoder_and_to_another_peer_is_one_run_of_numbers() {
+    let mut world = World::call(12, CodecKind::Opus, CodecKind::Opus);
+    world.add_phone(CodecKind::Pcma);
+    play_tone(&mut world, (CodecKind::Opus, 111), (CodecKind::Opus, 111), 50);
+    world.command(MediaCommand::Bridge { a: LegId(100), b: LegId(201) });
+    let mut encoder = crate::codec::encoder(CodecKind::Pcma, &crate::codec::OpusSettings::default()).unwrap();
+    let mut payload = [0; 400];
+    for number in 0..50usize {
+        let frame: Vec<i16> = (number * 160..(number + 1) * 160).map(sine).collect();
+        let len = encoder.encode(&frame, &mut payload).unwrap();
+        let now = world.now;
+        world.phones[1].send_rtp(now, 8, 160 * number as u32, false, &payload[..len]);
+        world.run(20 * MS);
+    }
+    let heard = &world.browsers[0].heard;
+    assert!(heard.len() > 90, "{}", heard.len());
+    let steps = heard.windows(2).map(|pair| {
+        let sequence = pair[1].header.sequence.wrapping_sub(pair[0].header.sequence);
+        (sequence, pair[1].header.timestamp.wrapping_sub(pair[0].header.timestamp))
+    });
+    assert!(steps.clone().all(|(sequence, _)| sequence == 1));
+    // At most the pause in between: 100 ms of the 48 kHz clock.
+    assert!(steps.clone().all(|(_, timestamp)| (480..=4_800).contains(&timestamp)), "{:?}", steps.collect::<Vec<_>>());
+    assert_eq!(world.browsers[0].refused, 0);
+}

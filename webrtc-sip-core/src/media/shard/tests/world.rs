@@ -55,7 +55,7 @@ pub(super) struct World {
     pub(super) events: Vec<MediaEvent>,
     pub(super) loss: f64,
     pub(super) jitter_ms: u64,
-    /// Longest gap that `poll_timeout` asked for is checked against this grid where it is set.
+    /// How often `poll_timeout` was due.
     pub(super) wake_ups: usize,
     under_way: Vec<(Instant, u64, SocketAddr, SocketAddr, Vec<u8>)>,
     order: u64,
