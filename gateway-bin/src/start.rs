@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
+use webrtc_sip_core::codec::OpusSettings;
 use webrtc_sip_core::crypto::{CertificateError, CryptoProvider, DtlsCertificate};
 use webrtc_sip_core::gateway::{
     Gateway, GatewayConfig, Route, RouteMatch, ShardAddresses, SipProxy, SipSocket, SipTarget,
@@ -177,7 +178,16 @@ fn start_workers(
         let sockets = webrtc.iter().zip(&addresses.candidates);
         let sockets =
             sockets.map(|((socket, ..), address)| WebRtcSocket { socket: *socket, candidates: vec![*address] });
-        let shard_config = ShardConfig::new(shard, sockets.collect(), certificate.clone());
+        let shard_config = ShardConfig {
+            // Sign-ins are spread evenly, but a single shard must be able to carry what is allowed in all.
+            max_legs: 2 * config.limits.calls,
+            opus: OpusSettings {
+                complexity: config.media.opus_complexity,
+                bitrate: config.media.opus_bitrate,
+                ..OpusSettings::default()
+            },
+            ..ShardConfig::new(shard, sockets.collect(), certificate.clone())
+        };
         let media_shard =
             MediaShard::new(Instant::now(), shard_config, crypto.clone(), &crypto.bytes()).map_err(io::Error::other)?;
         shards.push(addresses);
@@ -215,6 +225,7 @@ fn gateway_config(config: &Config, sip_sockets: Vec<SipSocket>, shards: Vec<Shar
         routes: routes.collect(),
         proxy,
         trusted: config.sip.trusted.iter().map(|network| network.0).collect(),
+        ice_lite: config.media.ice_lite,
         browser_codecs: config.media.browser_codecs.clone(),
         sip_codecs: config.media.sip_codecs.clone(),
         domain: config.sip.domain.clone(),

@@ -99,6 +99,12 @@ fn check_media(config: &Config) -> Result<(), ConfigError> {
     if media.workers > 256 {
         return Err(bad("media.workers", "must be 256 or less"));
     }
+    if media.opus_complexity > 10 {
+        return Err(bad("media.opus_complexity", "must be 0 to 10"));
+    }
+    if !(6_000..=64_000).contains(&media.opus_bitrate) {
+        return Err(bad("media.opus_bitrate", "must be 6000 to 64000"));
+    }
     for (key, codecs) in [("media.browser_codecs", &media.browser_codecs), ("media.sip_codecs", &media.sip_codecs)] {
         if codecs.is_empty() {
             return Err(bad(key, "at least one codec is needed"));

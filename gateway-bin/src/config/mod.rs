@@ -115,6 +115,9 @@ pub struct Media {
     pub workers: usize,
     pub browser_codecs: Vec<CodecKind>,
     pub sip_codecs: Vec<CodecKind>,
+    pub ice_lite: bool,
+    pub opus_complexity: u8,
+    pub opus_bitrate: u32,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]

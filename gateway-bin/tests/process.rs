@@ -1,0 +1,80 @@
+//! The program itself: exit statuses and signals.
+
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(15);
+
+fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_webrtc-sip-gateway"));
+    command
+        .env("WSG_HTTP__LISTEN", "127.0.0.1:0")
+        .env("WSG_METRICS__LISTEN", "127.0.0.1:0")
+        .env("WSG_SIP__LISTEN", "127.0.0.1:0")
+        .env("WSG_MEDIA__WEBRTC_PORT", "0")
+        .stdin(Stdio::null());
+    command
+}
+
+fn output(command: &mut Command) -> (Option<i32>, String, String) {
+    let Output { status, stdout, stderr } = command.output().expect("the program starts");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("it writes text");
+    (status.code(), text(stdout), text(stderr))
+}
+
+fn signal(child: &Child, name: &str) {
+    let status = Command::new("kill").args([name, &child.id().to_string()]).status().expect("kill exists");
+    assert!(status.success());
+}
+
+/// Waits for the end; kills it when it takes too long.
+fn exit_code(mut child: Child) -> Option<i32> {
+    let begun = Instant::now();
+    while begun.elapsed() < PATIENCE {
+        if let Some(status) = child.try_wait().expect("it is our child") {
+            return status.code();
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.kill().expect("it is our child");
+    panic!("the program didn't end in time");
+}
+
+#[test]
+fn bad_configuration_ends_with_2_and_one_line_that_names_the_key() {
+    for arguments in [&["--check-config"][..], &["--print-config"], &[]] {
+        let (code, stdout, stderr) = output(program().args(arguments).env("WSG_HTTP__LISTEN", "0.0.0.0:0"));
+        assert_eq!(code, Some(2), "{arguments:?}");
+        assert!(stdout.is_empty(), "{stdout}");
+        assert!(stderr.starts_with("http.listen: ") && stderr.lines().count() == 1, "{stderr}");
+    }
+}
+
+#[test]
+fn the_configuration_is_checked_and_printed_without_secrets() {
+    assert_eq!(output(program().arg("--check-config")).0, Some(0));
+    let (code, stdout, _) = output(program().arg("--print-config"));
+    assert_eq!(code, Some(0));
+    assert!(stdout.contains("[http]") && !stdout.contains("demo-1001"), "{stdout}");
+    let (code, stdout, _) = output(program().arg("--version"));
+    assert_eq!((code, stdout.trim()), (Some(0), concat!("webrtc-sip-gateway ", env!("CARGO_PKG_VERSION"))));
+}
+
+#[test]
+fn a_first_signal_drains_and_nobody_in_a_call_means_the_end() {
+    for name in ["-TERM", "-INT"] {
+        let mut child = program().stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the program starts");
+        wait_for_welcome(&mut child);
+        signal(&child, "-HUP");
+        signal(&child, name);
+        assert_eq!(exit_code(child), Some(0), "{name}");
+    }
+}
+
+/// The last line of the greeting is printed when everything is up.
+fn wait_for_welcome(child: &mut Child) {
+    use std::io::BufRead;
+    let stdout = std::io::BufReader::new(child.stdout.take().expect("it is piped"));
+    let ends = stdout.lines().map_while(Result::ok).any(|line| line.contains("Ctrl-C ends it."));
+    assert!(ends, "the program greets");
+}
