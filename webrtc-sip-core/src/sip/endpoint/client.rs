@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::event::Credentials;
 use super::flows::Hop;
 use super::transactions::{Client, Owner};
-use super::{Endpoint, SipError, TimerKey, wire};
+use super::{Endpoint, SipError, TimerKey, request_wire};
 use crate::ids::TransactionId;
 use crate::sip::auth::DigestClient;
 use crate::sip::transaction::{ClientState, ClientTransaction, Effect, Effects, Timer};
@@ -67,13 +67,14 @@ impl Endpoint {
         let (machine, effects) = ClientTransaction::start(invite, hop.is_reliable(), self.config.timers);
         let id = self.transactions.draw();
         let remote = self.flow_remote(hop);
-        let wire = wire(request.clone());
+        let wire = request_wire(&request);
         let client = Client {
             machine,
             request,
             wire,
             hop,
             remote,
+            reused: self.is_reusable(hop),
             datagram_fallback: None,
             owner,
             credentials,
@@ -81,12 +82,16 @@ impl Endpoint {
             digest: None,
             acks: Vec::new(),
         };
-        self.transactions.insert_client(id, via.branch().unwrap_or_default(), client);
-        if invite && matches!(owner, Owner::Modify(_)) {
-            self.timers.set(TimerKey::GiveUp(id), now + self.config.invite_expiry);
-        }
+        self.add_client(now, id, via, client);
         self.run_client(now, id, effects, None);
         Ok(id)
+    }
+
+    fn add_client(&mut self, now: Instant, id: TransactionId, via: &Via, client: Client) {
+        if client.request.method == Method::Invite && matches!(client.owner, Owner::Modify(_)) {
+            self.timers.set(TimerKey::GiveUp(id), now + self.config.invite_expiry);
+        }
+        self.transactions.insert_client(id, via.branch().unwrap_or_default(), client);
     }
 
     fn flow_remote(&self, hop: Hop) -> Option<SocketAddr> {
@@ -105,7 +110,7 @@ impl Endpoint {
     ) -> (Hop, Option<(crate::io::SocketId, SocketAddr)>) {
         let Hop::Datagram { socket, remote } = hop else { return (hop, None) };
         // The Via to come adds about a hundred bytes.
-        if !self.config.large_requests_by_tcp || wire(request.clone()).len() + 100 <= MAX_UDP_REQUEST_BYTES {
+        if !self.config.large_requests_by_tcp || request_wire(request).len() + 100 <= MAX_UDP_REQUEST_BYTES {
             return (hop, None);
         }
         match self.flow_to(now, remote) {
@@ -172,7 +177,7 @@ impl Endpoint {
             let mut ack = derived_request(&client.request, Method::Ack);
             ack.headers.remove(HeaderName::To);
             ack.headers.copy(&response.headers, HeaderName::To);
-            client.acks.push((String::new(), client.hop, wire(ack)));
+            client.acks.push((String::new(), client.hop, request_wire(&ack)));
         }
         let remote = client.remote;
         if let Some((_, hop, wire)) = client.acks.first().cloned() {
@@ -224,7 +229,17 @@ impl Endpoint {
         let Some(client) = self.transactions.clients.get_mut(&id) else { return };
         match (client.machine.state(), client.datagram_fallback.take()) {
             (ClientState::Calling | ClientState::Trying, Some((socket, remote))) => {
-                self.go_on_by_datagram(now, id, Hop::Datagram { socket, remote });
+                self.go_on_over(now, id, Hop::Datagram { socket, remote });
+            }
+            // A byte stream that had been idle was closed just as it was used again: that says nothing about the far
+            // side, so a fresh one is tried.
+            (ClientState::Calling | ClientState::Trying, None) if client.reused => {
+                client.reused = false;
+                let fresh = client.remote.and_then(|remote| self.flow_to(now, remote).ok());
+                match fresh {
+                    Some(flow) => self.go_on_over(now, id, Hop::Flow(flow)),
+                    None => self.client_transport_failed(now, id),
+                }
             }
             (ClientState::Calling | ClientState::Trying, None) => {
                 let effects = client.machine.abandon();
@@ -236,16 +251,17 @@ impl Endpoint {
         }
     }
 
-    fn go_on_by_datagram(&mut self, now: Instant, id: TransactionId, hop: Hop) {
+    /// Sends a request that nobody answered again, over another route.
+    fn go_on_over(&mut self, now: Instant, id: TransactionId, hop: Hop) {
         let Some(mut client) = self.transactions.remove_client(id) else { return };
         self.remove_client(id);
         let Some(via) = self.new_via(hop) else { return };
         client.request.headers.set_first(HeaderName::Via, &via);
         let invite = client.request.method == Method::Invite;
-        let (machine, effects) = ClientTransaction::start(invite, false, self.config.timers);
-        client.wire = wire(client.request.clone());
-        let client = Client { machine, hop, remote: None, ..client };
-        self.transactions.insert_client(id, via.branch().unwrap_or_default(), client);
+        let (machine, effects) = ClientTransaction::start(invite, hop.is_reliable(), self.config.timers);
+        client.wire = request_wire(&client.request);
+        let client = Client { machine, hop, remote: self.flow_remote(hop), ..client };
+        self.add_client(now, id, &via, client);
         self.run_client(now, id, effects, None);
     }
 

@@ -279,6 +279,16 @@ impl Endpoint {
         self.config.sockets.iter().find(|config| config.socket == socket).map(|config| config.advertised)
     }
 
+    /// Whether a route is a byte stream of ours that was open before.
+    pub(super) fn is_reusable(&self, hop: Hop) -> bool {
+        match hop {
+            Hop::Flow(id) => {
+                id.0 & FlowId::OPENED_BY_CORE != 0 && self.flows.table.get(&id).is_some_and(|flow| flow.open)
+            }
+            Hop::Datagram { .. } => false,
+        }
+    }
+
     /// The socket that stands for a route.
     pub(super) fn socket_of(&self, hop: Hop) -> Option<SocketId> {
         match hop {
@@ -299,16 +309,18 @@ impl Endpoint {
     }
 }
 
-/// Where a URI with an address in it leads; none for host names and other schemes.
+/// Where a URI with an address in it leads; none for host names, for transports that aren't opened from here (TLS,
+/// WebSocket) and for other schemes.
 fn literal_destination(uri: &Uri, default: Transport) -> Option<Destination> {
     let sip = uri.as_sip()?;
     let transport = match sip.transport() {
+        // A connection in the clear would not be what a SIPS URI asks for.
+        _ if sip.secure => return None,
         Some(name) if name.eq_ignore_ascii_case("udp") => Transport::Udp,
-        Some(_) => Transport::Tcp,
-        None if sip.secure => Transport::Tcp,
+        Some(name) if name.eq_ignore_ascii_case("tcp") => Transport::Tcp,
+        Some(_) => return None,
         // Without the parameter it is UDP (RFC 3263 section 4.1), but what works is better than what is right.
         None => default,
     };
-    let port = sip.port.unwrap_or(if sip.secure { 5061 } else { 5060 });
-    Some(Destination { transport, address: SocketAddr::new(sip.host.ip()?, port) })
+    Some(Destination { transport, address: SocketAddr::new(sip.host.ip()?, sip.port.unwrap_or(5060)) })
 }

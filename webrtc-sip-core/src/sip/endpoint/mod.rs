@@ -45,7 +45,7 @@ use crate::io::{DropCounters, DropReason, FlowId, PacketBuf, SocketId, Transmit}
 use crate::rng::{Rng, Seed};
 use crate::sip::transaction::Timer;
 use crate::sip::validate::{self, Capabilities};
-use crate::sip::{Message, Method, ParseError};
+use crate::sip::{Message, Method, ParseError, Request, Response};
 use crate::timer::TimerQueue;
 
 use flows::{Flows, Hop};
@@ -56,6 +56,8 @@ use usage::Usages;
 
 /// What stands in `Allow`.
 const METHODS: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK";
+/// Room that a message is given at first.
+const TYPICAL_MESSAGE_BYTES: usize = 1024;
 
 /// A SIP user agent, both client and server.
 #[derive(Debug)]
@@ -335,6 +337,14 @@ impl Endpoint {
     }
 }
 
-fn wire(message: impl Into<Message>) -> Bytes {
-    Bytes::from(message.into().to_bytes())
+fn request_wire(request: &Request) -> Bytes {
+    let mut out = Vec::with_capacity(TYPICAL_MESSAGE_BYTES);
+    request.write(&mut out);
+    out.into()
+}
+
+fn response_wire(response: &Response) -> Bytes {
+    let mut out = Vec::with_capacity(TYPICAL_MESSAGE_BYTES);
+    response.write(&mut out);
+    out.into()
 }

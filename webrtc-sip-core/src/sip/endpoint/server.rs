@@ -8,7 +8,7 @@ use super::event::{Ended, SipEvent};
 use super::flows::Hop;
 use super::transactions::{Server, merge_key, server_key};
 use super::usage::Stage;
-use super::{Endpoint, TimerKey, wire};
+use super::{Endpoint, TimerKey, response_wire};
 use crate::ids::TransactionId;
 use crate::io::DropReason;
 use crate::sip::transaction::{Effect, Effects, ServerTransaction, Timer};
@@ -30,7 +30,9 @@ impl Endpoint {
             }
             return;
         }
-        if self.transactions.len() >= self.config.limits.max_transactions || self.events_full() {
+        // An eighth is kept for requests of ours, so that calls can be ended whatever comes in.
+        let max = self.config.limits.max_transactions;
+        if self.transactions.len() >= max - max / 8 || self.events_full() {
             self.drops.count(DropReason::LimitReached);
             return self.respond_statelessly(now, reply, request.response(503));
         }
@@ -196,7 +198,7 @@ impl Endpoint {
         if response.status >= 200 {
             server.request.body.clear();
         }
-        server.wire = Some(wire(response));
+        server.wire = Some(response_wire(&response));
         self.run_server(now, id, effects);
     }
 
@@ -241,7 +243,7 @@ impl Endpoint {
             response.headers.set(HeaderName::To, to.with_tag(&tag));
         }
         response.headers.push(HeaderName::Server, &self.config.user_agent);
-        self.send(now, hop, wire(response));
+        self.send(now, hop, response_wire(&response));
     }
 
     /// A dialog's transaction is over before its answer: it is refused so that the far side doesn't wait.

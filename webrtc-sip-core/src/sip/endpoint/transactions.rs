@@ -37,6 +37,8 @@ pub(super) struct Client {
     pub(super) hop: Hop,
     /// The far end of the byte stream, if it is one.
     pub(super) remote: Option<SocketAddr>,
+    /// The byte stream was ours and open before.
+    pub(super) reused: bool,
     /// Where to go on by datagrams when the byte stream can't be opened (RFC 3261 section 18.1.1).
     pub(super) datagram_fallback: Option<(SocketId, SocketAddr)>,
     pub(super) owner: Owner,

@@ -9,7 +9,7 @@ use super::event::{Credentials, Ended, Failure, Invite, SipEvent};
 use super::flows::Hop;
 use super::transactions::Owner;
 use super::usage::{Calling, Cancel, MAX_FORKS, Path, Stage, Usage};
-use super::{DialogTimer, Endpoint, METHODS, SipError, wire};
+use super::{DialogTimer, Endpoint, METHODS, SipError, request_wire};
 use crate::ids::{DialogId, TransactionId};
 use crate::sip::dialog::Dialog;
 use crate::sip::{CSeq, CallIdHeader, HeaderName, Method, NameAddr, Reason, Request, Response};
@@ -311,7 +311,7 @@ impl Endpoint {
         let Ok(hop) = self.hop_in_dialog(now, dialog.next_hop(), path) else { return };
         let Some(via) = self.new_via(hop) else { return };
         ack.headers.push_front(HeaderName::Via, via);
-        let wire = wire(ack);
+        let wire = request_wire(&ack);
         self.send(now, hop, wire.clone());
         let client = self.transactions.clients.get_mut(&transaction);
         if let Some(client) = client.filter(|client| client.acks.len() < MAX_FORKS) {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::event::{Destination, Ended, IncomingInvite, SipError, SipEvent};
 use super::flows::Hop;
 use super::usage::{Incoming, Path, Stage, Unacked, Usage};
-use super::{DialogTimer, Endpoint, METHODS, wire};
+use super::{DialogTimer, Endpoint, METHODS, response_wire};
 use crate::ids::{DialogId, TransactionId};
 use crate::sip::dialog::Dialog;
 use crate::sip::{HeaderName, Headers, Method, Request, Response};
@@ -55,7 +55,10 @@ impl Endpoint {
         if let Some(server) = self.transactions.servers.get_mut(&id) {
             server.dialog = Some(dialog);
         }
-        self.set_dialog_timer(dialog, DialogTimer::Unanswered, now + self.config.invite_expiry);
+        // Section 13.3.1: the caller may limit it further.
+        let asked = request.headers.expires().ok().flatten().map(|seconds| Duration::from_secs(seconds.into()));
+        let expiry = self.config.invite_expiry.min(asked.unwrap_or(Duration::MAX));
+        self.set_dialog_timer(dialog, DialogTimer::Unanswered, now + expiry);
         self.respond_with(now, id, 100);
         self.push_event(SipEvent::IncomingInvite(Box::new(IncomingInvite {
             dialog,
@@ -119,7 +122,7 @@ impl Endpoint {
         incoming.rseq = if incoming.rseq == 0 { first } else { incoming.rseq + 1 };
         response.headers.push(HeaderName::Require, "100rel");
         response.headers.push(HeaderName::RSeq, incoming.rseq);
-        let unpracked = Unacked { number: incoming.rseq, wire: wire(response.clone()), hop, fallback, interval: t1 };
+        let unpracked = Unacked { number: incoming.rseq, wire: response_wire(&response), hop, fallback, interval: t1 };
         incoming.unpracked = Some(unpracked);
         self.set_dialog_timer(dialog, DialogTimer::RepeatProvisional, now + t1);
         self.set_dialog_timer(dialog, DialogTimer::NoPrack, now + self.config.timers.transaction_timeout());
@@ -216,7 +219,7 @@ impl Endpoint {
         let t1 = self.config.timers.t1;
         let number = server.request.headers.cseq().map_or(0, |cseq| cseq.number);
         let (hop, fallback) = (server.hop, server.fallback);
-        let unacked = Unacked { number, wire: wire(response.clone()), hop, fallback, interval: t1 };
+        let unacked = Unacked { number, wire: response_wire(&response), hop, fallback, interval: t1 };
         if let Some(usage) = self.usages.get_mut(dialog) {
             usage.unacked = Some(unacked);
         }

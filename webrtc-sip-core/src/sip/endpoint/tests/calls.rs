@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::link::*;
 use crate::ids::DialogId;
+use crate::io::FlowId;
 use crate::sip::Headers;
 use crate::sip::endpoint::*;
 
@@ -290,4 +291,20 @@ fn provisional_responses_are_reliable_where_required() {
     link.run(seconds(200));
     assert_eq!(link.told(1), ["invite offer", "ended NoAck"]);
     link.assert_all_freed();
+}
+
+/// An idle byte stream that closes just as it is used again is replaced.
+#[test]
+fn a_reused_byte_stream_was_closed_meanwhile() {
+    let mut link = Link::new(15);
+    let (_, called) = answered(&mut link, Transport::Tcp);
+    link.endpoints[1].bye(link.now, called, None).unwrap();
+    link.run(seconds(40));
+    let old = link.flows_of(0);
+    link.close(1, link.flows_of(1)[0]);
+    link.endpoints[1].handle_flow_closed(link.now, FlowId(1));
+    link.call(Transport::Tcp);
+    link.run(seconds(1));
+    assert_eq!(link.told(1).last().map(String::as_str), Some("invite offer"));
+    assert_ne!(link.flows_of(0), old);
 }
