@@ -1,4 +1,19 @@
-//! The media plane.
+//! The media plane: ICE, DTLS-SRTP, RTP, transcoding, DTMF and reports of every leg that lives on one worker.
+//!
+//! ```text
+//!              MediaCommand                         MediaEvent
+//! control ────────────────────►  MediaShard  ────────────────────► control
+//!                                │    │    │
+//!            socket ── demux ────┘   leg   └──── timers on a 5 ms grid
+//!                                     │
+//!                    transport (ICE + DTLS-SRTP, or plain RTP)
+//!                                     │
+//!                 bridge:  relay (in place)  or  transcoder (jitter buffer, codecs)
+//! ```
+//!
+//! A [`MediaShard`] owns its legs alone: shards share nothing and take no locks. Two legs that are bridged hear each
+//! other; each has its own sequence numbers, timestamps, source and reports, so that either can be moved or replaced
+//! without the other noticing more than a gap.
 
 mod bridge;
 mod command;

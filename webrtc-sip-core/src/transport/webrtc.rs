@@ -347,8 +347,18 @@ impl WebRtcTransport {
         self.ice.knows(route)
     }
 
-    /// Every source that `WebRtcEvent::Source` has named and that still counts.
-    pub fn sources(&self) -> &[Route] {
+    /// Authentic media came this way. A browser sends on the pair that it selected, so a lite agent answers there at
+    /// once when a NAT has moved it, rather than when the old pair is given up. Says whether the route changed.
+    pub fn heard_media(&mut self, route: Route) -> bool {
+        let follows = self.selected.is_some_and(|selected| selected != route) && self.ice.may_follow(route);
+        if follows {
+            self.selected = Some(route);
+        }
+        follows
+    }
+
+    #[cfg(test)]
+    fn sources(&self) -> Vec<Route> {
         self.ice.sources()
     }
 

@@ -25,8 +25,10 @@ impl MediaShard {
     ) -> Forwarded {
         match self.demux.socket_use(socket).ok_or(DropReason::UnknownSource)? {
             SocketUse::WebRtc(candidates) => self.receive_webrtc(now, socket, candidates, source, packet),
-            SocketUse::Rtp(key) => self.receive_rtp(now, key, source, packet),
-            SocketUse::Muxed(key) if !is_rtcp(packet.as_slice()) => self.receive_rtp(now, key, source, packet),
+            SocketUse::Rtp(key) => self.receive_rtp(now, key, (socket, source), packet),
+            SocketUse::Muxed(key) if !is_rtcp(packet.as_slice()) => {
+                self.receive_rtp(now, key, (socket, source), packet)
+            }
             SocketUse::Rtcp(key) | SocketUse::Muxed(key) => self.receive_rtcp(now, key, source, packet),
         }
     }
@@ -42,7 +44,7 @@ impl MediaShard {
         let kind = PacketKind::of(packet.as_slice()).ok_or(DropReason::NotRecognised)?;
         let known = self.demux.leg_of_source(socket, source).ok_or(DropReason::UnknownSource);
         match kind {
-            PacketKind::Rtp => return self.receive_rtp(now, known?, source, packet),
+            PacketKind::Rtp => return self.receive_rtp(now, known?, (socket, source), packet),
             PacketKind::Rtcp => return self.receive_rtcp(now, known?, source, packet),
             PacketKind::Stun | PacketKind::Dtls => {}
         }
@@ -73,14 +75,17 @@ impl MediaShard {
         .ok_or(DropReason::UnknownSource)
     }
 
-    fn receive_rtp(&mut self, now: Instant, key: LegKey, source: SocketAddr, packet: &mut PacketBuf<'_>) -> Forwarded {
+    fn receive_rtp(&mut self, now: Instant, key: LegKey, source: Destination, packet: &mut PacketBuf<'_>) -> Forwarded {
         let leg = self.legs.get_mut(key).ok_or(DropReason::UnknownSource)?;
         let was_heard = leg.heard;
-        let taken = leg.take_in(now, source, packet);
+        let taken = leg.take_in(now, source.1, packet);
         self.rtp_packets += u64::from(taken.is_ok());
         let id = leg.id;
         if leg.heard && !was_heard {
             self.emit(MediaEvent::FirstMedia { leg: id });
+        }
+        if taken.is_ok() {
+            self.follow_media(key, source);
         }
         let result = taken.and_then(|(header, kind)| self.forward(now, key, &header, kind, packet));
         if result.is_err()
@@ -89,6 +94,19 @@ impl MediaShard {
             leg.stats.dropped += 1;
         }
         result
+    }
+
+    /// Sends media to where the browser's comes from, as far as its transport allows.
+    fn follow_media(&mut self, key: LegKey, (socket, source): Destination) {
+        let Some(Leg { transport: LegTransport::WebRtc(leg), .. }) = self.legs.get_mut(key) else { return };
+        if leg.media_route == Some((socket, source)) {
+            return;
+        }
+        let Some(SocketUse::WebRtc(candidates)) = self.demux.socket_use(socket) else { return };
+        let Some(local) = candidates.towards(source) else { return };
+        if leg.transport.heard_media(Route { local, remote: source }) {
+            leg.media_route = leg.transport.media_route().and_then(|route| self.demux.resolve(route));
+        }
     }
 
     fn forward(

@@ -28,6 +28,9 @@ pub struct DtlsContext {
     config: Arc<Config>,
     certificate: dimpl::DtlsCertificate,
     handshake_timeout: Duration,
+    /// Plays a browser that knows nothing newer.
+    #[cfg(test)]
+    pub(super) dtls12_only: bool,
 }
 
 impl std::fmt::Debug for DtlsContext {
@@ -59,7 +62,21 @@ impl DtlsContext {
             certificate: certificate.certificate_der().to_vec(),
             private_key: certificate.private_key_der().to_vec(),
         };
-        Ok(DtlsContext { config: Arc::new(config), certificate, handshake_timeout })
+        Ok(DtlsContext {
+            config: Arc::new(config),
+            certificate,
+            handshake_timeout,
+            #[cfg(test)]
+            dtls12_only: false,
+        })
+    }
+
+    fn start(&self, now: Instant) -> Dtls {
+        #[cfg(test)]
+        if self.dtls12_only {
+            return Dtls::new_12(Arc::clone(&self.config), self.certificate.clone(), now);
+        }
+        Dtls::new_auto(Arc::clone(&self.config), self.certificate.clone(), now)
     }
 
     pub(super) fn handshake_timeout(&self) -> Duration {
@@ -152,7 +169,7 @@ pub(super) struct DtlsEndpoint {
 impl DtlsEndpoint {
     /// A client sends its first flight at once.
     pub(super) fn new(context: &DtlsContext, role: DtlsRole, fingerprints: Fingerprints, now: Instant) -> Self {
-        let mut dtls = Dtls::new_auto(Arc::clone(&context.config), context.certificate.clone(), now);
+        let mut dtls = context.start(now);
         dtls.set_active(role == DtlsRole::Client);
         let mut endpoint = DtlsEndpoint {
             dtls: Box::new(dtls),

@@ -73,10 +73,18 @@ enum Path {
     Lost,
 }
 
+/// An address that the other side proved to send from.
+#[derive(Clone, Copy, Debug)]
+struct Source {
+    route: Route,
+    /// Whether it may be used, as the controlling side says by USE-CANDIDATE.
+    nominated: bool,
+}
+
 pub(super) struct IceEndpoint {
     agent: IceAgent,
     locals: SmallVec<[SocketAddr; 2]>,
-    sources: SmallVec<[Route; 4]>,
+    sources: SmallVec<[Source; 4]>,
     candidates_taken: usize,
     /// Credentials of a restart that begins with the other side's answer, or with its first check.
     restart: Option<IceCredentials>,
@@ -143,11 +151,17 @@ impl IceEndpoint {
 
     /// Whether this address was proved to be the other side's since the last restart or before it.
     pub(super) fn knows(&self, route: Route) -> bool {
-        self.sources.contains(&route)
+        self.sources.iter().any(|source| source.route == route)
     }
 
-    pub(super) fn sources(&self) -> &[Route] {
-        &self.sources
+    /// Whether a lite agent was told that it may send here. A full agent finds out by itself what works.
+    pub(super) fn may_follow(&self, route: Route) -> bool {
+        self.lite() && self.sources.iter().any(|source| source.nominated && source.route == route)
+    }
+
+    #[cfg(test)]
+    pub(super) fn sources(&self) -> Vec<Route> {
+        self.sources.iter().map(|source| source.route).collect()
     }
 
     /// Whether there is consent, as far as we know.
@@ -184,6 +198,7 @@ impl IceEndpoint {
         // bound a browser that restarts for ever would grow the list.
         let surplus = self.sources.len().saturating_sub(MAX_SOURCES / 2);
         self.sources.drain(..surplus);
+        self.sources.iter_mut().for_each(|source| source.nominated = false);
     }
 
     /// A value of `a=candidate`. What can't be used (TCP, mDNS names, components other than 1) is left out: the other
@@ -213,12 +228,14 @@ impl IceEndpoint {
         if !self.knows(route) && self.sources.len() >= MAX_SOURCES {
             return Err(DropReason::LimitReached);
         }
+        let nominates = message.use_candidate();
         let packet = StunPacket { proto: Protocol::Udp, source: route.remote, destination, message };
         if !self.agent.handle_packet(now, packet) {
             return Err(DropReason::AuthenticationFailed);
         }
-        if !self.knows(route) {
-            self.sources.push(route);
+        match self.sources.iter_mut().find(|source| source.route == route) {
+            Some(source) => source.nominated |= nominates,
+            None => self.sources.push(Source { route, nominated: nominates }),
         }
         self.last_heard = Some(now);
         // Answers and nominations come out at once, not at the next timer: Firefox waits for them.
@@ -270,9 +287,9 @@ impl IceEndpoint {
         loop {
             match self.agent.poll_event()? {
                 IceAgentEvent::DiscoveredRecv { source, .. } => {
-                    let known = self.sources.iter().rev().find(|route| route.remote == source);
-                    if let Some(route) = known {
-                        return Some(IceEvent::Source(*route));
+                    let known = self.sources.iter().rev().find(|known| known.route.remote == source);
+                    if let Some(known) = known {
+                        return Some(IceEvent::Source(known.route));
                     }
                 }
                 IceAgentEvent::NominatedSend { source, destination, .. } => {

@@ -22,6 +22,8 @@ struct Pair {
     loss: f64,
     jitter_ms: u64,
     cut: bool,
+    /// The browser's address as the gateway sees it.
+    nat: Option<SocketAddr>,
     rng: Rng,
 }
 
@@ -29,12 +31,14 @@ struct Setup {
     lite: bool,
     gateway_role: DtlsRole,
     wrong_fingerprint: bool,
+    /// The browser knows DTLS 1.2 only.
+    old_browser: bool,
     seed: u8,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Setup { lite: true, gateway_role: DtlsRole::Server, wrong_fingerprint: false, seed: 1 }
+        Setup { lite: true, gateway_role: DtlsRole::Server, wrong_fingerprint: false, old_browser: false, seed: 1 }
     }
 }
 
@@ -60,7 +64,11 @@ impl Pair {
         let addresses: [SocketAddr; 2] = ["192.0.2.1:40000".parse().unwrap(), "198.51.100.7:50123".parse().unwrap()];
         let certificates = [0, 1].map(|_| DtlsCertificate::generate(&CryptoProvider::system(), SystemTime::now()));
         let certificates = certificates.map(Result::unwrap);
-        let context = |at: usize| Arc::new(DtlsContext::new(&certificates[at], Duration::from_secs(20)).unwrap());
+        let context = |at: usize| {
+            let mut context = DtlsContext::new(&certificates[at], Duration::from_secs(20)).unwrap();
+            context.dtls12_only = at == 1 && setup.old_browser;
+            Arc::new(context)
+        };
         let make = |at: usize| {
             let config = WebRtcConfig {
                 local: credentials(["gateway", "browser"][at]),
@@ -89,7 +97,7 @@ impl Pair {
             ends[at].transport.set_remote(now, &remote);
         }
         let rng = Rng::split(&[setup.seed; 32], "link");
-        Pair { now, ends, under_way: Vec::new(), loss: 0.0, jitter_ms: 0, cut: false, rng }
+        Pair { now, ends, under_way: Vec::new(), loss: 0.0, jitter_ms: 0, cut: false, nat: None, rng }
     }
 
     fn collect(&mut self) {
@@ -98,8 +106,11 @@ impl Pair {
                 assert_eq!(route.local, self.ends[at].address);
                 let arrival = self.now + (5 + self.rng.below(self.jitter_ms + 1)) as u32 * MS;
                 let lost = self.cut || self.rng.chance(self.loss);
-                if !lost && route.remote == self.ends[1 - at].address {
-                    let route = Route { local: route.remote, remote: route.local };
+                let public = self.nat.unwrap_or(self.ends[1].address);
+                let arrives = route.remote == if at == 0 { public } else { self.ends[0].address };
+                if !lost && arrives {
+                    let from = if at == 0 { route.local } else { public };
+                    let route = Route { local: self.ends[1 - at].address, remote: from };
                     self.under_way.push((arrival, 1 - at, route, packet));
                 }
             }
@@ -150,6 +161,10 @@ impl Pair {
         false
     }
 
+    fn run(&mut self, duration: Duration) {
+        self.run_until(duration, |_| false);
+    }
+
     fn count(&self, at: usize, event: WebRtcEvent) -> usize {
         self.ends[at].events.iter().filter(|seen| **seen == event).count()
     }
@@ -176,6 +191,23 @@ fn both_ice_modes_and_both_roles_connect() {
             let route = pair.ends[0].transport.media_route().unwrap();
             assert_eq!(route.remote, pair.ends[1].address);
             assert_eq!(pair.ends[0].events[0], WebRtcEvent::Source(route));
+        }
+    }
+}
+
+#[test]
+fn a_browser_with_dtls_1_2_connects_in_both_roles() {
+    for gateway_role in [DtlsRole::Client, DtlsRole::Server] {
+        for loss in [0.0, 0.15] {
+            let mut pair = Pair::new(&Setup { gateway_role, old_browser: true, ..Setup::default() });
+            pair.loss = loss;
+            let connected = pair.run_until(Duration::from_secs(15), |pair| pair.both_connected(1));
+            assert!(connected, "{gateway_role:?} {loss}");
+            pair.assert_same_keys();
+            let now = pair.now;
+            pair.loss = 0.0;
+            pair.ends[1].transport.close(now);
+            assert!(pair.run_until(Duration::from_secs(1), |pair| pair.count(0, WebRtcEvent::Closed) == 1));
         }
     }
 }
@@ -360,6 +392,24 @@ fn an_ice_restart_keeps_the_keys_and_shakes_no_hands() {
         assert_eq!(pair.ends[0].transport.keys().unwrap().local, keys);
         assert_eq!([0, 1].map(|at| pair.ends[at].dtls_heard), heard);
     }
+}
+
+#[test]
+fn media_shows_a_lite_agent_where_a_nat_has_moved_the_browser() {
+    let mut pair = Pair::new(&Setup::default());
+    pair.nat = Some("203.0.113.1:1111".parse().unwrap());
+    assert!(pair.run_until(Duration::from_secs(2), |pair| pair.both_connected(1)));
+    let before = pair.ends[0].transport.media_route().unwrap();
+    pair.nat = Some("203.0.113.1:2222".parse().unwrap());
+    let moved = Route { remote: "203.0.113.1:2222".parse().unwrap(), ..before };
+    assert!(!pair.ends[0].transport.heard_media(moved), "its checks haven't come from there yet");
+    assert!(pair.run_until(Duration::from_secs(4), |pair| pair.ends[0].transport.knows(moved)));
+    assert_eq!(pair.ends[0].transport.media_route(), Some(before));
+    assert!(pair.ends[0].transport.heard_media(moved));
+    assert_eq!(pair.ends[0].transport.media_route(), Some(moved));
+    pair.run(Duration::from_secs(60));
+    assert_eq!(pair.ends[0].transport.media_route(), Some(moved));
+    assert_eq!(pair.count(0, WebRtcEvent::Disconnected), 0);
 }
 
 #[test]
