@@ -207,7 +207,7 @@ impl Endpoint {
     fn fail(&mut self, now: Instant, id: TransactionId, status: u16, response: Option<&Response>) {
         match self.transactions.clients.get(&id).map(|client| client.owner) {
             Some(Owner::Invite(dialog)) => self.invite_failed(now, dialog, id, status, response),
-            Some(Owner::Modify(dialog)) => self.modify_failed(now, dialog, id, status, response),
+            Some(Owner::Modify(dialog)) => self.modify_failed(now, dialog, id, status),
             Some(Owner::InDialog(dialog)) => self.request_failed(now, dialog, id, status),
             Some(Owner::Register(registration)) => self.register_failed(now, registration, id, status, response),
             Some(Owner::Nobody) | None => {}

@@ -103,14 +103,7 @@ impl Endpoint {
     }
 
     /// Failure of our re-INVITE: the dialog stays as it was (section 14.1), unless it is gone over there.
-    pub(super) fn modify_failed(
-        &mut self,
-        now: Instant,
-        dialog: DialogId,
-        transaction: TransactionId,
-        status: u16,
-        _response: Option<&Response>,
-    ) {
+    pub(super) fn modify_failed(&mut self, now: Instant, dialog: DialogId, transaction: TransactionId, status: u16) {
         let Some(usage) = self.usages.get_mut(dialog) else { return };
         let Some(modifying) = usage.modifying.take_if(|modifying| modifying.transaction == transaction) else { return };
         let we_called = usage.we_called;

@@ -375,7 +375,8 @@ impl Endpoint {
         if calling.transaction != transaction {
             return;
         }
-        let reported = calling.cancel.as_ref().and_then(|cancel| cancel.status);
+        // After `cancel` whatever failure comes means that it was cancelled.
+        let reported = calling.cancel.as_ref().map(|cancel| cancel.status.unwrap_or(487));
         if status == 422 && reported.is_none() && self.retry_with_longer_interval(now, dialog, transaction, response) {
             return;
         }

@@ -159,12 +159,16 @@ impl Endpoint {
 
     /// PRACK (RFC 3262 section 3).
     pub(super) fn handle_prack(&mut self, now: Instant, dialog: DialogId, id: TransactionId, request: &Request) {
-        let rack = request.headers.rack().ok().flatten();
         let Ok(incoming) = self.incoming_mut(dialog) else { return self.respond_with(now, id, 481) };
-        let matches = incoming.unpracked.as_ref().map(|unpracked| unpracked.number) == rack.map(|rack| rack.rseq);
-        if incoming.unpracked.is_none() || !matches {
+        let expected = incoming.unpracked.as_ref().map(|unpracked| unpracked.number);
+        let invite = incoming.transaction;
+        let invite = self.transactions.servers.get(&invite);
+        let invite = invite.and_then(|server| server.request.headers.cseq().ok());
+        let given = request.headers.rack().ok().flatten().map(|rack| (Some(rack.rseq), Some(rack.cseq)));
+        if expected.is_none() || given != Some((expected, invite)) {
             return self.respond_with(now, id, 481);
         }
+        let Ok(incoming) = self.incoming_mut(dialog) else { return };
         incoming.unpracked = None;
         let answer = incoming.answer.take();
         let next = if incoming.waiting.is_empty() { None } else { Some(incoming.waiting.remove(0)) };

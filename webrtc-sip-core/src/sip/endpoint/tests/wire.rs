@@ -354,3 +354,24 @@ fn garbage_does_no_harm() {
     assert!(stats.dialogs <= 2 && stats.transactions == 0, "only answered calls may be left: {stats:?}");
     assert!(stats.drops.get(DropReason::Malformed) > 1000);
 }
+
+/// A challenge isn't answered, and no other failure reported, once the call is given up.
+#[test]
+fn a_cancelled_call_is_not_tried_again() {
+    let mut script = Scripted::new();
+    let registrar = DigestServer::new(script.now, "example.com", CryptoProvider::seeded(&[9; 32]));
+    let (dialog, invite) = call(&mut script);
+    script.receive(reply(&invite, 180, "b"));
+    script.endpoint.cancel(script.now, dialog, None).unwrap();
+    assert_eq!(script.endpoint.bye(script.now, dialog, None), Err(SipError::WrongState));
+    let cancel = script.requests().remove(0);
+    assert_eq!((cancel.method.clone(), cancel.headers.top_via()), (Method::Cancel, invite.headers.top_via()));
+    assert_eq!(cancel.headers.cseq().unwrap().number, 1);
+    let mut challenge = reply(&invite, 401, "b");
+    challenge.headers.push(HeaderName::WwwAuthenticate, &registrar.challenges(script.now, false)[0]);
+    script.receive(challenge);
+    let sent: Vec<_> = script.requests().into_iter().map(|request| request.method).collect();
+    assert_eq!(sent, [Method::Ack]);
+    let Some(SipEvent::Failed { failure, .. }) = script.events().pop() else { panic!("not failed") };
+    assert_eq!(failure.status, 487);
+}
