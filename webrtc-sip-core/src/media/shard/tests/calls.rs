@@ -286,3 +286,51 @@ fn from_relay_to_transcoder_and_to_another_peer_is_one_run_of_numbers() {
     assert!(steps.clone().all(|(_, timestamp)| (480..=4_800).contains(&timestamp)), "{:?}", steps.collect::<Vec<_>>());
     assert_eq!(world.browsers[0].refused, 0);
 }
+
+#[test]
+fn legs_that_end_in_the_middle_of_everything_leave_nothing_behind() {
+    let mut world = World::call(13, CodecKind::Opus, CodecKind::Pcmu);
+    play_tone(&mut world, (CodecKind::Opus, 111), (CodecKind::Pcmu, 0), 20);
+    for leg in [LegId(100), LegId(200)] {
+        let digits = "0123456789".chars().filter_map(crate::media::DtmfDigit::from_char).collect();
+        world.command(MediaCommand::SendDtmf { leg, digits, duration: 100 * MS, gap: 60 * MS });
+    }
+    world.command(MediaCommand::RestartIce { leg: LegId(100), local: super::world::gateway_credentials("pending") });
+    world.run(333 * MS);
+    world.command(MediaCommand::RemoveLeg { leg: LegId(100) });
+    world.command(MediaCommand::RemoveLeg { leg: LegId(200) });
+    world.run(100 * MS);
+    let stats = world.shard.stats();
+    assert_eq!((stats.legs, stats.bridges, stats.transcoding_bridges, stats.held), (0, 0, 0, 0));
+    assert_eq!(world.shard.poll_timeout(), None);
+    // Commands and packets for what is gone.
+    world.command(MediaCommand::Bridge { a: LegId(100), b: LegId(200) });
+    world.command(MediaCommand::RemoveLeg { leg: LegId(100) });
+    play_tone(&mut world, (CodecKind::Opus, 111), (CodecKind::Pcmu, 0), 5);
+    assert_eq!(world.shard.stats().held, 0);
+    assert_eq!(world.saw(|event| matches!(event, MediaEvent::LegRemoved { .. })), 3);
+}
+
+#[test]
+fn a_browser_cannot_take_anothers_address() {
+    let mut world = World::call(14, CodecKind::Pcmu, CodecKind::Pcmu);
+    world.add_browser(true, DtlsRole::Server, CodecKind::Pcmu);
+    assert!(world.run_until(Duration::from_secs(3), |world| world.connected(101) == 1));
+    // The second browser's checks, as if they came from the first one's address.
+    let (victim, gateway) = (world.browsers[0].address, super::world::gateway_address());
+    let mut forged = 0;
+    for _ in 0..200 {
+        world.now += 20 * MS;
+        let now = world.now;
+        world.browsers[1].handle_timeout(now);
+        while let Some((_, datagram)) = world.browsers[1].poll_transmit() {
+            world.deliver(victim, gateway, &datagram);
+            forged += 1;
+        }
+        world.browsers[0].send_rtp(now, 0, 160 * forged, false, &[5; 160]);
+        world.step();
+    }
+    assert!(forged > 0);
+    assert!(world.phones[0].heard.len() > 190, "{}", world.phones[0].heard.len());
+    assert_eq!(world.shard.drops().get(DropReason::Forbidden), 1);
+}
