@@ -74,7 +74,8 @@ impl Gateway {
         self.probe_sip(now, call, side);
     }
 
-    fn on_dtmf(&mut self, call: CallId, from: Side, digit: DtmfDigit, duration: Duration) {
+    /// A key from one side, told to a browser on the other.
+    pub(super) fn on_dtmf(&mut self, call: CallId, from: Side, digit: DtmfDigit, duration: Duration) {
         let params = json!({ "digit": digit.to_char(), "durationMs": millis(duration) });
         self.notify_leg(call, from.other(), "call.dtmf", params);
     }

@@ -1,10 +1,11 @@
 //! What the SIP endpoint reports.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::call::{EndReason, Side};
 use crate::ids::{CallId, DialogId, LegId};
+use crate::media::DtmfDigit;
 use crate::sip::Headers;
 use crate::sip::endpoint::{Ended, IncomingInvite, SipEvent};
 
@@ -59,7 +60,11 @@ impl Gateway {
             SipEvent::ReinviteFailed { dialog, .. } => {
                 self.with_dialog(dialog, |this, call, side| this.on_reinvite_failed(now, call, side));
             }
-            SipEvent::Info { .. } => {}
+            SipEvent::Info { dialog, content_type, body } => self.with_dialog(dialog, |this, call, side| {
+                if let Some((digit, duration)) = dtmf_of_info(content_type.as_deref(), &body) {
+                    this.on_dtmf(call, side, digit, duration);
+                }
+            }),
             SipEvent::Registered { registration, .. } => self.on_registered(registration),
             SipEvent::RegistrationFailed { registration, .. } => self.on_registration_failed(registration),
             SipEvent::Unregistered { .. } => {}
@@ -131,6 +136,26 @@ impl Gateway {
     }
 }
 
+/// A key pressed by INFO, as PBXs send it that know no RFC 4733: `Signal=5` and `Duration=160` (milliseconds) in an
+/// `application/dtmf-relay`, or the bare key in an `application/dtmf`.
+fn dtmf_of_info(content_type: Option<&str>, body: &[u8]) -> Option<(DtmfDigit, Duration)> {
+    const USUAL_MS: u64 = 250;
+    let text = std::str::from_utf8(body).ok()?;
+    let field = |name: &str| {
+        let matching =
+            text.lines().filter_map(|line| line.split_once('=')).find(|(n, _)| n.trim().eq_ignore_ascii_case(name));
+        matching.map(|(_, value)| value.trim())
+    };
+    let (key, duration_ms) = match content_type?.split(';').next()?.trim().to_ascii_lowercase().as_str() {
+        "application/dtmf-relay" => (field("signal")?, field("duration").and_then(|ms| ms.parse().ok())),
+        "application/dtmf" => (text.trim(), None),
+        _ => return None,
+    };
+    let mut keys = key.chars();
+    let digit = keys.next().and_then(DtmfDigit::from_char).filter(|_| keys.next().is_none())?;
+    Some((digit, Duration::from_millis(duration_ms.unwrap_or(USUAL_MS).min(6000))))
+}
+
 /// What the end of a dialog means for its call.
 fn reason_of(ended: &Ended) -> EndReason {
     match ended {
@@ -138,5 +163,24 @@ fn reason_of(ended: &Ended) -> EndReason {
         Ended::NoAck | Ended::NoPrack => EndReason::Unreachable,
         Ended::Expired => EndReason::NoAnswer,
         _ => EndReason::Hangup,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_by_info_are_read() {
+        let read = |content_type, body: &str| {
+            dtmf_of_info(Some(content_type), body.as_bytes()).map(|(digit, time)| (digit.to_char(), time.as_millis()))
+        };
+        assert_eq!(read("application/dtmf-relay", "Signal=5\r\nDuration=160\r\n"), Some(('5', 160)));
+        assert_eq!(read("Application/DTMF-Relay;x=y", "signal = #\n"), Some(('#', 250)));
+        assert_eq!(read("application/dtmf", "*\r\n"), Some(('*', 250)));
+        assert_eq!(read("application/dtmf-relay", "Signal=55"), None);
+        assert_eq!(read("application/dtmf-relay", "Duration=160"), None);
+        assert_eq!(read("text/plain", "5"), None);
+        assert_eq!(dtmf_of_info(Some("application/dtmf"), &[0xff]), None);
     }
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::call::{CallPhase, EndReason, EndedBy, Ending, Side};
+use crate::call::{CallPhase, EndReason, Ending, Side};
 use crate::ids::{CallId, DialogId};
 use crate::media::{MediaCommand, PlainLegConfig};
 use crate::sdp::{AgreedSip, Direction, RemoteMedia, SipLocal, SipNegotiator};
@@ -335,12 +335,6 @@ impl Gateway {
         let outbound = sip.outbound;
         let Some(dialog) = sip.dialog.take() else { return };
         self.dialogs.remove(&dialog);
-        if ending.by == EndedBy::Side(side)
-            && ending.reason != EndReason::MediaFailed
-            && ending.reason != EndReason::NotAcceptable
-        {
-            return;
-        }
         let reason = Reason {
             protocol: "Q.850".to_owned(),
             cause: Some(ending.reason.q850_cause().into()),
