@@ -221,8 +221,8 @@ impl WebRtcTransport {
         self.ice.restart(local);
     }
 
-    #[cfg(test)]
-    fn accepts_ufrag(&self, ufrag: &str) -> bool {
+    /// Whether checks with this local user name fragment are for this transport.
+    pub fn accepts_ufrag(&self, ufrag: &str) -> bool {
         self.ice.accepts_ufrag(ufrag)
     }
 

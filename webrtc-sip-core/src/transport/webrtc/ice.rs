@@ -170,7 +170,6 @@ impl IceEndpoint {
     }
 
     /// The user name fragments that checks for this leg carry: the current one, and that of a pending restart.
-    #[cfg(test)]
     pub(super) fn accepts_ufrag(&self, ufrag: &str) -> bool {
         self.agent.local_credentials().ufrag == ufrag || self.restart.as_ref().is_some_and(|new| new.ufrag == ufrag)
     }

@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, Algorithm, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::hmac;
-use benches::{compare, head};
+use benches::parts::{compare, head};
 use webrtc_sip_core::codec::{self, CodecKind, OpusSettings};
 use webrtc_sip_core::io::PacketBuf;
 use webrtc_sip_core::rtp::srtp::{SrtpKeys, SrtpProfile, SrtpSender};

@@ -1,0 +1,13 @@
+//! Parts of the load generator, the soak and the allocation test: simulated browsers and phones with real media.
+#![deny(missing_docs)]
+
+pub mod browser;
+pub mod calls;
+pub mod floor;
+pub mod hearing;
+pub mod parts;
+pub mod phones;
+pub mod process;
+pub mod signalling;
+pub mod speech;
+pub mod table;
