@@ -1,6 +1,6 @@
 //! SIP sockets: UDP, accepted TCP connections, and those that the core asks for.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ const READ_BYTES: usize = 4096;
 /// The SIP sockets of the process.
 #[derive(Debug)]
 pub(crate) struct SipSockets {
-    udp: HashMap<SocketId, Arc<UdpSocket>>,
+    udp: BTreeMap<SocketId, Arc<UdpSocket>>,
     listeners: Vec<TcpListener>,
     flows: HashMap<FlowId, mpsc::Sender<Bytes>>,
     outgoing: Arc<Semaphore>,
@@ -47,7 +47,7 @@ impl SipSockets {
         listen: &[SocketAddr],
         max_connections: usize,
     ) -> io::Result<(Self, Vec<(SocketId, SocketAddr)>)> {
-        let mut udp = HashMap::new();
+        let mut udp = BTreeMap::new();
         let mut listeners = Vec::new();
         let mut bound = Vec::new();
         for address in listen {
