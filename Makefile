@@ -31,6 +31,7 @@ lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	scripts/check-core-deps.sh
+	scripts/check-core-layers.sh
 
 setup:
 	@scripts/setup.sh test

@@ -44,6 +44,7 @@ passed=0 # setting up is no test
 check 'format' cargo fmt --all --check
 check 'lints' cargo clippy --workspace --all-targets --quiet -- -D warnings
 check 'dependencies of the core' scripts/check-core-deps.sh
+check 'layers of the core' scripts/check-core-layers.sh
 
 part 'Rust tests' cargo test --workspace --no-fail-fast --quiet
 count "$(sum '[0-9]+ passed;')" "$(sum '[0-9]+ failed;')"
