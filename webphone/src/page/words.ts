@@ -84,10 +84,11 @@ export function endText(call: Call, end: CallEnd): EndText {
   if (end.by === 'local' && ERRORS[end.reason]) return { text: ERRORS[end.reason] ?? end.text, bad: true };
   const known = call.direction === 'outgoing' ? ENDS[end.reason] : undefined;
   if (known) return { text: `${party} ${known}`, bad: true };
-  const normal = ['hangup', 'cancelled', 'rejected'].includes(end.reason);
+  const normal = ['hangup', 'cancelled', 'rejected', 'answered_elsewhere'].includes(end.reason);
   const length = end.durationMs && end.durationMs >= 1000 ? ` (${duration(end.durationMs)})` : '';
   if (end.reason === 'hangup') return { text: `Call with ${party} ended${length}.`, bad: false };
-  if (end.reason === 'cancelled' && call.direction === 'incoming') return { text: `Missed call from ${party}.`, bad: false };
+  const missed = ['cancelled', 'no_answer'].includes(end.reason) && call.direction === 'incoming';
+  if (missed) return { text: `Missed call from ${party}.`, bad: false };
   return { text: end.text, bad: !normal };
 }
 

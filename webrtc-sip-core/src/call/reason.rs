@@ -17,6 +17,8 @@ pub enum EndReason {
     NoAnswer,
     /// The caller gave up before an answer.
     Cancelled,
+    /// Another of the called side's phones took the call.
+    AnsweredElsewhere,
     /// The called number doesn't exist.
     NotFound,
     /// Nothing configured takes that number.
@@ -43,12 +45,13 @@ pub enum EndReason {
 
 impl EndReason {
     /// Every reason.
-    pub const ALL: [EndReason; 16] = [
+    pub const ALL: [EndReason; 17] = [
         EndReason::Hangup,
         EndReason::Rejected,
         EndReason::Busy,
         EndReason::NoAnswer,
         EndReason::Cancelled,
+        EndReason::AnsweredElsewhere,
         EndReason::NotFound,
         EndReason::Unroutable,
         EndReason::Unreachable,
@@ -89,6 +92,7 @@ impl EndReason {
             EndReason::Busy => ("busy", 486, 17, "The line is busy."),
             EndReason::NoAnswer => ("no_answer", 480, 19, "Nobody answered."),
             EndReason::Cancelled => ("cancelled", 487, 16, "The call was cancelled."),
+            EndReason::AnsweredElsewhere => ("answered_elsewhere", 487, 26, "The call was answered elsewhere."),
             EndReason::NotFound => ("not_found", 404, 1, "This number does not exist."),
             EndReason::Unroutable => ("unroutable", 404, 3, "There is no route to that number."),
             EndReason::Unreachable => ("unreachable", 503, 27, "The telephone system could not be reached."),
@@ -116,6 +120,23 @@ impl EndReason {
             603 | 607 | 608 => EndReason::Rejected,
             _ => EndReason::Failure,
         }
+    }
+
+    /// What a Q.850 cause means; none where it says nothing in particular, as normal clearing (16) does.
+    pub fn from_q850_cause(cause: u16) -> Option<Self> {
+        Some(match cause {
+            1 | 22 | 28 => EndReason::NotFound,
+            2 | 3 => EndReason::Unroutable,
+            17 => EndReason::Busy,
+            18..=20 => EndReason::NoAnswer,
+            21 => EndReason::Rejected,
+            26 => EndReason::AnsweredElsewhere,
+            27 | 38 | 41 => EndReason::Unreachable,
+            34 | 42 | 44 | 47 => EndReason::TooMany,
+            57 => EndReason::Forbidden,
+            65 | 88 => EndReason::NotAcceptable,
+            _ => return None,
+        })
     }
 }
 

@@ -251,11 +251,22 @@ impl Gateway {
                     let codec = self.codec_of(id, side);
                     self.notify_leg(id, side, "call.answered", json!({ "codec": codec }));
                 }
+                self.hold_from_the_start(id);
             }
             CallAction::Hold { by, held } => self.tell_hold(now, id, by, held),
             CallAction::Warn { about, warning } => self.warn(id, about, warning),
             CallAction::EndLeg { side, ending } => self.end_leg(now, id, side, ending),
             CallAction::Finished { ending } => self.finish_call(now, id, ending),
+        }
+    }
+
+    /// A SIP peer's first offer or answer may hold us already, as third-party call control does it (RFC 3725).
+    fn hold_from_the_start(&mut self, id: CallId) {
+        let Some(entry) = self.calls.get_mut(&id) else { return };
+        for side in Side::BOTH {
+            if entry.leg(side).sip().is_some_and(|sip| sip.remote_hold) {
+                entry.call.handle_hold(side, true);
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::call::{Call, Ending, Side};
-use crate::ids::{DialogId, LegId, ShardId, SignInId};
+use crate::ids::{DialogId, LegId, RequestId, ShardId, SignInId};
 use crate::media::{AudioConfig, LegSnapshot, LegStats};
 use crate::sdp::{PendingSipOffer, PendingWebRtcOffer, SipNegotiator, WebRtcNegotiator};
 use crate::sip::Uri;
@@ -103,8 +103,12 @@ pub(super) struct SipLeg {
     pub(super) remote_offer: Option<Bytes>,
     /// The answer to it, until the call is answered.
     pub(super) local_answer: Option<String>,
+    /// That offer went in a 200, so its answer comes in the ACK.
+    pub(super) answer_in_ack: bool,
     /// The peer holds us.
     pub(super) remote_hold: bool,
+    /// The look-up of the host that its media are at.
+    pub(super) media_address: Option<RequestId>,
     /// What its media go on with as soon as there are ports, when another instance had it before.
     pub(super) restoring: Option<Box<LegSnapshot>>,
     /// An offer is due as soon as the pending one is answered.

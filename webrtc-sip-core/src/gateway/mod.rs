@@ -31,6 +31,8 @@ mod sip_events;
 mod sip_leg;
 mod snapshot;
 mod stats;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;

@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::call::{EndReason, Side};
+use crate::call::{CallPhase, EndReason, Side};
 use crate::ids::{CallId, DialogId, LegId};
 use crate::media::DtmfDigit;
-use crate::sip::Headers;
-use crate::sip::endpoint::{Ended, IncomingInvite, SipEvent};
+use crate::sip::endpoint::{Ended, Failure, IncomingInvite, SipEvent};
+use crate::sip::{Headers, Reason};
 
 use super::leg::Party;
 use super::{Gateway, GatewayEvent};
@@ -21,6 +21,8 @@ impl Gateway {
     pub(super) fn on_sip_event(&mut self, now: Instant, event: SipEvent) {
         match event {
             SipEvent::IncomingInvite(invite) => self.on_incoming_invite(now, *invite),
+            // An early dialog that ended (RFC 6228) is none that rings.
+            SipEvent::Ringing { status: 199, .. } => {}
             SipEvent::Ringing { dialog, body, .. } => self.with_dialog(dialog, |this, call, side| {
                 let early = !body.is_empty() && this.take_answer(now, call, side, &body, false);
                 this.with_call(now, call, |call| {
@@ -41,15 +43,18 @@ impl Gateway {
                 }
             }),
             SipEvent::Confirmed { dialog, body } => self.with_dialog(dialog, |this, call, side| {
-                if !body.is_empty() {
-                    this.take_answer(now, call, side, &body, true);
-                }
+                this.on_acknowledged(now, call, side, &body);
             }),
             SipEvent::Failed { dialog, failure } => self.with_dialog(dialog, |this, call, side| {
                 this.dialog_is_gone(call, side);
-                this.with_call(now, call, |call| call.handle_left(side, EndReason::from_sip_status(failure.status)));
+                let rang = this.phase_of(call) >= Some(CallPhase::Ringing);
+                this.with_call(now, call, |call| call.handle_left(side, reason_of_failure(&failure, rang)));
             }),
-            SipEvent::Cancelled { dialog, .. } => self.dialog_ended(now, dialog, EndReason::Cancelled),
+            SipEvent::Cancelled { dialog, reason } => {
+                let elsewhere = reason.as_ref().is_some_and(is_answered_elsewhere);
+                let reason = if elsewhere { EndReason::AnsweredElsewhere } else { EndReason::Cancelled };
+                self.dialog_ended(now, dialog, reason);
+            }
             SipEvent::Ended { dialog, reason } => self.dialog_ended(now, dialog, reason_of(&reason)),
             SipEvent::Reinvited { dialog, body } => {
                 self.with_dialog(dialog, |this, call, side| this.on_reinvited(now, call, side, &body));
@@ -57,8 +62,8 @@ impl Gateway {
             SipEvent::ReinviteAnswered { dialog, body } => {
                 self.with_dialog(dialog, |this, call, side| this.on_reinvite_answered(now, call, side, &body));
             }
-            SipEvent::ReinviteFailed { dialog, .. } => {
-                self.with_dialog(dialog, |this, call, side| this.on_reinvite_failed(now, call, side));
+            SipEvent::ReinviteFailed { dialog, status } => {
+                self.with_dialog(dialog, |this, call, side| this.on_reinvite_failed(now, call, side, status));
             }
             SipEvent::Info { dialog, content_type, body } => self.with_dialog(dialog, |this, call, side| {
                 if let Some((digit, duration)) = dtmf_of_info(content_type.as_deref(), &body) {
@@ -156,9 +161,37 @@ fn dtmf_of_info(content_type: Option<&str>, body: &[u8]) -> Option<(DtmfDigit, D
     Some((digit, Duration::from_millis(duration_ms.unwrap_or(USUAL_MS).min(6000))))
 }
 
+/// What the failure of an INVITE means. A Q.850 cause says more than a status that stands for many things (RFC 3326).
+fn reason_of_failure(failure: &Failure, rang: bool) -> EndReason {
+    match EndReason::from_sip_status(failure.status) {
+        // A proxy that gives up ringing says so too (RFC 3261 section 16.8).
+        EndReason::Unreachable if failure.status == 408 && rang => EndReason::NoAnswer,
+        reason @ (EndReason::NoAnswer | EndReason::Unreachable | EndReason::Failure) => {
+            failure.reason.as_ref().and_then(reason_of_cause).unwrap_or(reason)
+        }
+        reason => reason,
+    }
+}
+
+fn reason_of_cause(reason: &Reason) -> Option<EndReason> {
+    let cause = reason.cause.filter(|_| reason.protocol.eq_ignore_ascii_case("Q.850"))?;
+    EndReason::from_q850_cause(cause)
+}
+
+/// Another phone took the call (RFC 3326 section 2; cause 26 is non-selected user clearing).
+fn is_answered_elsewhere(reason: &Reason) -> bool {
+    match reason.protocol.to_ascii_uppercase().as_str() {
+        "SIP" => reason.cause == Some(200),
+        "Q.850" => reason.cause == Some(26),
+        _ => false,
+    }
+}
+
 /// What the end of a dialog means for its call.
 fn reason_of(ended: &Ended) -> EndReason {
     match ended {
+        Ended::Bye(Some(reason)) if is_answered_elsewhere(reason) => EndReason::AnsweredElsewhere,
+        Ended::Bye(Some(reason)) => reason_of_cause(reason).unwrap_or(EndReason::Hangup),
         Ended::SessionExpired | Ended::Lost { .. } => EndReason::SessionExpired,
         Ended::NoAck | Ended::NoPrack => EndReason::Unreachable,
         Ended::Expired => EndReason::NoAnswer,

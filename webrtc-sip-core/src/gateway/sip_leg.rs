@@ -19,6 +19,7 @@ use super::routing;
 use super::{Gateway, GatewayEvent, MediaPorts, Request};
 
 const NOT_ACCEPTABLE_HERE: u16 = 488;
+const REQUEST_PENDING: u16 = 491;
 const RINGING: u16 = 180;
 
 impl Gateway {
@@ -172,19 +173,47 @@ impl Gateway {
             }
             None => return false,
         };
-        match agreed {
-            Ok(agreed) => {
-                self.apply_sip_agreement(now, call, side, agreed);
-                true
-            }
-            Err(_) => false,
+        let we_hold = negotiator.direction() != Direction::SendRecv;
+        let Ok(agreed) = agreed else { return false };
+        let holds = agreed.remote_hold;
+        self.apply_sip_agreement(now, call, side, agreed);
+        // Who is held and answers `inactive` doesn't hold us by that.
+        if !we_hold {
+            self.note_remote_hold(now, call, side, holds);
         }
+        true
+    }
+
+    /// The peer's latest description holds us, or not. Only a change is told.
+    fn note_remote_hold(&mut self, now: Instant, call: CallId, side: Side, holds: bool) {
+        let Some(sip) = self.sip_of(call, side) else { return };
+        if std::mem::replace(&mut sip.remote_hold, holds) != holds {
+            self.with_call(now, call, |call| {
+                call.handle_hold(side, holds);
+            });
+        }
+    }
+
+    /// The ACK to a 2xx of ours, which brings the answer where the 2xx had the offer.
+    pub(super) fn on_acknowledged(&mut self, now: Instant, call: CallId, side: Side, body: &[u8]) {
+        if !self.sip_of(call, side).is_some_and(|sip| std::mem::take(&mut sip.answer_in_ack)) {
+            return;
+        }
+        let agreed = self.take_answer(now, call, side, body, true);
+        if !agreed && self.calls.get(&call).is_some_and(|entry| entry.leg(side).audio.is_none()) {
+            return self.with_call(now, call, |call| call.handle_left(side, EndReason::NotAcceptable));
+        }
+        self.reinvite_if_wanted(now, call, side);
     }
 
     pub(super) fn apply_sip_agreement(&mut self, now: Instant, call: CallId, side: Side, agreed: AgreedSip) {
         let Some(leg) = self.calls.get_mut(&call).map(|entry| entry.leg_mut(side)) else { return };
         let id = leg.id;
         leg.audio = Some(agreed.audio);
+        // What is still being looked up belongs to an earlier agreement.
+        if let Some(earlier) = leg.sip_mut().and_then(|sip| sip.media_address.take()) {
+            self.requests.close(earlier);
+        }
         match agreed.remote {
             RemoteMedia::Address { rtp, rtcp } => {
                 self.media_command(call, MediaCommand::SetPlainRemote { leg: id, rtp, rtcp });
@@ -192,6 +221,9 @@ impl Gateway {
             RemoteMedia::Named { host, rtp_port, rtcp_port } => {
                 let pending = Pending::MediaAddress { call, side, rtp_port, rtcp_port };
                 let id = self.requests.open(now, pending);
+                if let Some(sip) = self.sip_of(call, side) {
+                    sip.media_address = Some(id);
+                }
                 self.events.push_back(GatewayEvent::Request { id, request: Request::Resolve { host } });
             }
             // There is nothing to send to, and the direction says so too.
@@ -203,7 +235,11 @@ impl Gateway {
     /// The peer's media are at a host name (RFC 8866 section 5.7), which has been looked up. Without an address its
     /// packets have to come first.
     pub(super) fn on_media_address(&mut self, call: CallId, side: Side, rtp: Option<SocketAddr>, rtcp_port: u16) {
-        let Some(leg) = self.calls.get(&call).map(|entry| entry.leg(side).id) else { return };
+        let Some(leg) = self.calls.get_mut(&call).map(|entry| entry.leg_mut(side)) else { return };
+        if let Some(sip) = leg.sip_mut() {
+            sip.media_address = None;
+        }
+        let leg = leg.id;
         if let Some(rtp) = rtp {
             let rtcp = SocketAddr::new(rtp.ip(), rtcp_port);
             self.media_command(call, MediaCommand::SetPlainRemote { leg, rtp, rtcp });
@@ -231,6 +267,7 @@ impl Gateway {
             let (offer, pending) = negotiator.offer();
             sip.local_answer = Some(offer);
             sip.pending = Some(pending);
+            sip.answer_in_ack = true;
         }
         self.offer_to_browser(now, call);
     }
@@ -288,11 +325,15 @@ impl Gateway {
     }
 
     /// The old agreement stands (RFC 3261 section 14.1).
-    pub(super) fn on_reinvite_failed(&mut self, now: Instant, call: CallId, side: Side) {
-        if let Some(sip) = self.sip_of(call, side) {
-            sip.pending = None;
+    pub(super) fn on_reinvite_failed(&mut self, now: Instant, call: CallId, side: Side, status: u16) {
+        let Some(sip) = self.sip_of(call, side) else { return };
+        sip.pending = None;
+        if status == REQUEST_PENDING {
+            // The peer's offer, which comes next, makes ours out of date: a new one follows it.
+            sip.reinvite_again = true;
+        } else {
+            self.reinvite_if_wanted(now, call, side);
         }
-        self.reinvite_if_wanted(now, call, side);
     }
 
     fn reinvite_if_wanted(&mut self, now: Instant, call: CallId, side: Side) {
@@ -303,11 +344,17 @@ impl Gateway {
 
     /// The peer's re-INVITE: hold, another address, other codecs.
     pub(super) fn on_reinvited(&mut self, now: Instant, call: CallId, side: Side, body: &[u8]) {
+        self.answer_reinvite(now, call, side, body);
+        self.reinvite_if_wanted(now, call, side);
+    }
+
+    fn answer_reinvite(&mut self, now: Instant, call: CallId, side: Side, body: &[u8]) {
         let Some(sip) = self.sip_of(call, side) else { return };
         let (Some(dialog), Some(negotiator)) = (sip.dialog, sip.negotiator.as_mut()) else { return };
         if body.is_empty() {
             let (offer, pending) = negotiator.offer();
             sip.pending = Some(pending);
+            sip.answer_in_ack = true;
             let _ = self.sip.answer_reinvite(now, dialog, 200, offer.into());
             return;
         }
@@ -316,14 +363,9 @@ impl Gateway {
             return;
         };
         let holds = agreed.remote_hold;
-        let changes = std::mem::replace(&mut sip.remote_hold, holds) != holds;
         let _ = self.sip.answer_reinvite(now, dialog, 200, answer.into());
         self.apply_sip_agreement(now, call, side, agreed);
-        if changes {
-            self.with_call(now, call, |call| {
-                call.handle_hold(side, holds);
-            });
-        }
+        self.note_remote_hold(now, call, side, holds);
     }
 
     // The end
@@ -340,14 +382,17 @@ impl Gateway {
             cause: Some(ending.reason.q850_cause().into()),
             text: Some(ending.reason.text().to_owned()),
         };
-        let _ = match (answered, outbound) {
-            (true, _) => self.sip.bye(now, dialog, Some(reason)),
-            (false, true) => self.sip.cancel(now, dialog, Some(reason)),
-            (false, false) => {
-                let mut headers = Headers::default();
-                headers.push(HeaderName::Reason, reason.to_string());
-                self.sip.reject(now, dialog, ending.reason.sip_status(), &headers)
-            }
+        if answered && self.sip.bye(now, dialog, Some(reason.clone())).is_ok() {
+            return;
+        }
+        // Also when it was answered, but the 200 waits for a PRACK (RFC 3262 section 3): then there is nothing to say BYE
+        // to.
+        let _ = if outbound {
+            self.sip.cancel(now, dialog, Some(reason))
+        } else {
+            let mut headers = Headers::default();
+            headers.push(HeaderName::Reason, reason.to_string());
+            self.sip.reject(now, dialog, ending.reason.sip_status(), &headers)
         };
     }
 }

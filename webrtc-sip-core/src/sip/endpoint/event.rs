@@ -177,7 +177,7 @@ pub enum SipEvent {
     Answered {
         /// Whose.
         dialog: DialogId,
-        /// The answer, or the offer.
+        /// The answer, or the offer. Where the 2xx has none, what the same far side answered provisionally.
         body: Bytes,
     },
     /// The ACK to our answer came (or to our answer to a re-INVITE).
@@ -215,8 +215,9 @@ pub enum SipEvent {
         /// The answer, or the offer.
         body: Bytes,
     },
-    /// Our re-INVITE was refused; the dialog goes on as before. 491 is not reported but tried again (RFC 3261 section
-    /// 14.1).
+    /// Our re-INVITE was refused; the dialog goes on as before. One that meets the far side's (491, RFC 3261 section
+    /// 14.1) is tried again by itself, and is only reported, with 491, when an offer of theirs comes before that:
+    /// `Reinvited` follows, and ours is out of date.
     ReinviteFailed {
         /// Whose.
         dialog: DialogId,

@@ -184,6 +184,10 @@ impl Endpoint {
         }
         if let Some(usage) = self.usages.get_mut(dialog) {
             usage.modified = Some(id);
+            if usage.postponed.take().is_some() {
+                self.stop_dialog_timer(dialog, DialogTimer::Glare);
+                self.push_event(SipEvent::ReinviteFailed { dialog, status: 491 });
+            }
         }
         self.set_dialog_timer(dialog, DialogTimer::OfferUnanswered, now + self.config.timers.transaction_timeout());
         self.push_event(SipEvent::Reinvited { dialog, body: request.body });

@@ -8,7 +8,7 @@ use super::client::derived_request;
 use super::event::{Credentials, Ended, Failure, Invite, SipEvent};
 use super::flows::Hop;
 use super::transactions::Owner;
-use super::usage::{Calling, Cancel, MAX_FORKS, Path, Stage, Usage};
+use super::usage::{Calling, Cancel, Fork, MAX_FORKS, Path, Stage, Usage};
 use super::{DialogTimer, Endpoint, METHODS, SipError, request_wire};
 use crate::ids::{DialogId, TransactionId};
 use crate::sip::dialog::Dialog;
@@ -191,11 +191,16 @@ impl Endpoint {
         }
         // A To tag makes an early dialog (section 12.1); one per fork.
         let tag = response.headers.to().ok().and_then(|to| to.tag().map(str::to_owned));
-        let known = |tag: &String| calling.forks.iter().any(|fork| fork.remote_tag() == tag);
-        if tag.is_some_and(|tag| !known(&tag)) && calling.forks.len() < MAX_FORKS {
-            let request = self.transactions.clients.get(&transaction).map(|client| &client.request);
-            let early = request.and_then(|request| Dialog::from_response(request, response).ok());
-            calling.forks.extend(early);
+        let room = calling.forks.len() < MAX_FORKS;
+        let known = calling.forks.iter_mut().find(|fork| tag.as_deref() == Some(fork.dialog.remote_tag()));
+        match known {
+            Some(fork) if !response.body.is_empty() => fork.body = response.body.clone(),
+            None if tag.is_some() && room => {
+                let request = self.transactions.clients.get(&transaction).map(|client| &client.request);
+                let early = request.and_then(|request| Dialog::from_response(request, response).ok());
+                calling.forks.extend(early.map(|dialog| Fork { dialog, body: response.body.clone() }));
+            }
+            Some(_) | None => {}
         }
         // A far side that rings without end doesn't fill the queue.
         if self.events_full() {
@@ -229,11 +234,17 @@ impl Endpoint {
                     self.push_failed(dialog, cancel.status.unwrap_or(487), None);
                     return self.turn_away(now, transaction, made, path, cancel.reason);
                 }
-                if let Some(fork) = calling.forks.iter().find(|fork| fork.remote_tag() == tag) {
-                    made.remote_cseq = fork.remote_cseq;
-                    made.local_cseq = made.local_cseq.max(fork.local_cseq);
+                let mut body = response.body.clone();
+                if let Some(fork) = calling.forks.iter_mut().find(|fork| fork.dialog.remote_tag() == tag) {
+                    made.remote_cseq = fork.dialog.remote_cseq;
+                    made.local_cseq = made.local_cseq.max(fork.dialog.local_cseq);
+                    // Section 13.2.1: who answered the offer in a reliable provisional response doesn't in the 2xx. Many
+                    // do so after unreliable ones too.
+                    if body.is_empty() && !calling.delayed_offer {
+                        body = std::mem::take(&mut fork.body);
+                    }
                 }
-                self.invite_won(now, dialog, transaction, made, response);
+                self.invite_won(now, dialog, transaction, made, response, body);
             }
             // The same 2xx again, while `acknowledge` is awaited.
             Some(usage) if usage.dialog.as_ref().is_some_and(|dialog| dialog.remote_tag() == tag) => {}
@@ -254,6 +265,7 @@ impl Endpoint {
         transaction: TransactionId,
         made: Dialog,
         response: &Response,
+        body: Bytes,
     ) {
         let Some(usage) = self.usages.get_mut(dialog) else { return };
         let Stage::Calling(calling) = std::mem::replace(&mut usage.stage, Stage::Up) else { return };
@@ -268,7 +280,7 @@ impl Endpoint {
         }
         self.stop_dialog_timer(dialog, DialogTimer::Unanswered);
         self.start_session_timer_as_uac(now, dialog, &response.headers);
-        self.push_event(SipEvent::Answered { dialog, body: response.body.clone() });
+        self.push_event(SipEvent::Answered { dialog, body });
     }
 
     /// Sends the ACK to a 2xx that held an offer, with the answer to it. To follow `Answered` and `ReinviteAnswered` when

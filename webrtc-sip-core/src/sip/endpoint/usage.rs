@@ -64,11 +64,19 @@ pub(super) enum Stage {
 #[derive(Debug)]
 pub(super) struct Calling {
     pub(super) transaction: TransactionId,
-    pub(super) forks: Vec<Dialog>,
+    pub(super) forks: Vec<Fork>,
     /// A provisional response came, so that CANCEL is allowed (RFC 3261 section 9.1).
     pub(super) provisional: bool,
     pub(super) cancel: Option<Cancel>,
     pub(super) delayed_offer: bool,
+}
+
+/// One of those that our INVITE reached (RFC 3261 section 12.1).
+#[derive(Debug)]
+pub(super) struct Fork {
+    pub(super) dialog: Dialog,
+    /// The latest body of its provisional responses, for a 2xx without one.
+    pub(super) body: Bytes,
 }
 
 /// `cancel` was called, or the INVITE took too long.
@@ -162,7 +170,10 @@ impl Usage {
             Stage::Calling(calling) => calling.forks.iter_mut(),
             _ => [].iter_mut(),
         };
-        self.dialog.iter_mut().chain(forks).find(|dialog| dialog.remote_tag() == remote_tag)
+        self.dialog
+            .iter_mut()
+            .chain(forks.map(|fork| &mut fork.dialog))
+            .find(|dialog| dialog.remote_tag() == remote_tag)
     }
 }
 

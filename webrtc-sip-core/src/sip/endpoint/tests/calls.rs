@@ -115,7 +115,7 @@ fn hold_and_resume_from_both_sides() {
     link.assert_all_freed();
 }
 
-/// RFC 3261 section 14.1: both yield, and one comes first.
+/// RFC 3261 section 14.1: both yield, and one comes first; the other's offer is out of date by then.
 #[test]
 fn two_offers_meet() {
     let mut link = Link::new(7);
@@ -129,9 +129,13 @@ fn two_offers_meet() {
     });
     assert_eq!(link.lines(0).iter().filter(|line| **line == "491").count(), 1);
     assert_eq!(link.lines(1).iter().filter(|line| **line == "491").count(), 1);
-    for index in 0..2 {
-        assert!(link.told(index).contains(&"reinvite answered yes".to_owned()), "{:?}", link.told(index));
-    }
+    assert!(link.told(1).contains(&"reinvite answered yes".to_owned()), "{:?}", link.told(1));
+    assert!(link.told(0).contains(&"reinvite failed 491".to_owned()), "{:?}", link.told(0));
+    link.endpoints[0].reinvite(link.now, caller, Bytes::from_static(b"c")).unwrap();
+    link.run_with(seconds(10), |link| {
+        let _ = link.endpoints[1].answer_reinvite(link.now, called, 200, Bytes::from_static(b"yes"));
+    });
+    assert!(link.told(0).contains(&"reinvite answered yes".to_owned()), "{:?}", link.told(0));
     link.endpoints[0].bye(link.now, caller, None).unwrap();
     link.run(seconds(60));
     link.assert_all_freed();

@@ -124,6 +124,22 @@ fn an_old_far_side() {
     assert_eq!(script.endpoint.stats().transactions, 0);
 }
 
+/// RFC 3261 section 13.2.1: each fork's provisional answer stands for its own 2xx.
+#[test]
+fn an_answer_that_came_early_only() {
+    let mut script = Scripted::new();
+    let (_, invite) = call(&mut script);
+    for (tag, body) in [("one", "first"), ("two", "second"), ("one", "")] {
+        let mut early = reply(&invite, 183, tag);
+        early.body = Bytes::from_static(body.as_bytes());
+        script.receive(early);
+    }
+    script.events();
+    script.receive(reply(&invite, 200, "one"));
+    let Some(SipEvent::Answered { body, .. }) = script.events().pop() else { panic!("not answered") };
+    assert_eq!(body, "first");
+}
+
 /// RFC 3261 section 13.2.2.4: the first 2xx wins, the others get ACK and BYE.
 #[test]
 fn a_forked_call_is_answered_twice() {

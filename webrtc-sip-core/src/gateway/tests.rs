@@ -1,0 +1,5 @@
+//! The control plane alone: a scripted SIP peer, clients and media that exist as messages only.
+
+mod fixture;
+mod offers;
+mod sign_ins;
