@@ -2,11 +2,12 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use webrtc_sip_core::codec::OpusSettings;
 use webrtc_sip_core::crypto::{CertificateError, CryptoProvider, DtlsCertificate};
@@ -17,8 +18,8 @@ use webrtc_sip_core::ids::ShardId;
 use webrtc_sip_core::media::{MediaShard, ShardConfig, WebRtcSocket};
 
 use crate::config::{Config, ConfigError};
-use crate::control::{self, Control, ControlHandle, EndedCalls, Inside, PortPool, SipSockets};
-use crate::http::{self, HttpState, Phase, SharedPhase, TlsSettings};
+use crate::control::{self, Control, ControlHandle, EndedCalls, Inside, PortPool, SipSockets, Snapshots};
+use crate::http::{self, Cut, HttpState, Phase, SharedPhase, TlsSettings};
 use crate::media::ports::PortRange;
 use crate::media::{self, SocketIds, WorkerHandle, WorkerOutput, WorkerSetup};
 use crate::phone::{self, Phone};
@@ -56,18 +57,30 @@ pub struct Running {
     pub metrics: SocketAddr,
     /// Where SIP is taken.
     pub sip: Vec<SocketAddr>,
-    control: ControlHandle,
+    pub(crate) control: ControlHandle,
+    /// Ends every HTTP connection and WebSocket where it stands.
+    pub(crate) cut: watch::Sender<bool>,
     phase: Arc<SharedPhase>,
     tls: Option<TlsSettings>,
     drained: Mutex<Option<oneshot::Receiver<()>>>,
-    control_task: JoinHandle<()>,
+    pub(crate) control_task: JoinHandle<()>,
     /// Listeners, and the phone for the test numbers.
-    tasks: Vec<JoinHandle<()>>,
+    pub(crate) tasks: Vec<JoinHandle<()>>,
 }
 
 /// Reads the files that the configuration names, without starting anything.
 pub fn check(config: &Config) -> Result<(), ConfigError> {
+    config.media.certificate.as_deref().map_or(Ok(()), |file| load_dtls(file).map(drop))?;
     config.http.tls.as_ref().map_or(Ok(()), |tls| http::load_tls(tls).map(drop))
+}
+
+fn load_dtls(file: &Path) -> Result<DtlsCertificate, ConfigError> {
+    let problem = |problem: String| ConfigError::Key {
+        key: "media.certificate".to_owned(),
+        problem: format!("{}: {problem}", file.display()),
+    };
+    let text = std::fs::read_to_string(file).map_err(|error| problem(error.to_string()))?;
+    DtlsCertificate::from_pem(&text).map_err(|error| problem(error.to_string()))
 }
 
 /// Starts a gateway on the current tokio runtime.
@@ -85,7 +98,10 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let (mut sip, sip_bound) = SipSockets::bind(&ids, &config.sip.listen, config.sip.max_tcp_connections).await?;
     let (reports, media) = mpsc::channel(MAX_MEDIA_REPORTS);
     let crypto = CryptoProvider::system();
-    let certificate = DtlsCertificate::generate(&crypto, SystemTime::now())?;
+    let certificate = match &config.media.certificate {
+        Some(file) => load_dtls(file)?,
+        None => DtlsCertificate::generate(&crypto, SystemTime::now())?,
+    };
     let (workers, shards) = start_workers(&config, &ids, &certificate, &crypto, reports)?;
 
     let sip_sockets: Vec<SipSocket> = sip_bound
@@ -121,15 +137,18 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         ports: PortPool::new(range, ids, config.media.rtp_advertised),
         users: Arc::new(Users::new(&config.users)),
         ended: EndedCalls::default(),
+        snapshots: Snapshots::default(),
         drained: Some(drained_sender),
     };
     let control_task = tokio::spawn(control.run(inbox));
 
     let phase = Arc::new(SharedPhase::default());
     let state = Arc::new(HttpState::new(&config, handle.clone(), phase.clone()));
-    let serve_http = http::serve(http_listener, http::router(state), tls.clone(), config.http.max_connections);
-    let serve_metrics =
-        http::serve(metrics_listener, metrics::router(&config, handle.clone()), None, MAX_METRICS_CONNECTIONS);
+    let (cut, uncut) = Cut::new();
+    let router = http::router(state);
+    let serve_http = http::serve(http_listener, router, tls.clone(), config.http.max_connections, uncut.clone());
+    let metrics_router = metrics::router(&config, handle.clone());
+    let serve_metrics = http::serve(metrics_listener, metrics_router, None, MAX_METRICS_CONNECTIONS, uncut);
     let mut tasks = vec![tokio::spawn(serve_http), tokio::spawn(serve_metrics)];
     tasks.extend(phone.map(|mut phone| tokio::spawn(async move { phone.run().await })));
     phase.set(Phase::Up);
@@ -138,6 +157,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         metrics: metrics_address,
         sip: sip_bound.into_iter().map(|(_, bound)| bound).collect(),
         control: handle,
+        cut,
         phase,
         tls,
         drained: Mutex::new(Some(drained)),

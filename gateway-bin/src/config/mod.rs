@@ -105,6 +105,8 @@ fn ten_minutes() -> u32 {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Media {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<PathBuf>,
     pub listen: Vec<IpAddr>,
     pub advertised: Vec<IpAddr>,
     pub webrtc_port: u16,

@@ -9,16 +9,18 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
-use webrtc_sip_core::gateway::{Answer, Gateway, GatewayEvent, GatewayStats};
+use webrtc_sip_core::gateway::{Answer, CallSnapshot, Gateway, GatewayEvent, GatewayStats};
 use webrtc_sip_core::ids::{LinkId, RequestId, ShardId};
 use webrtc_sip_core::io::{FlowId, PacketBuf, SocketId};
 
 mod ended;
+mod handover;
 mod links;
 mod requests;
 mod sip;
 
 pub(crate) use ended::EndedCalls;
+pub(crate) use handover::{RestoreReply, Snapshots};
 pub(crate) use links::{HttpReply, ToWebSocket};
 pub(crate) use requests::PortPool;
 pub(crate) use sip::SipSockets;
@@ -77,6 +79,12 @@ pub(crate) enum Inside {
     Drain,
     /// End everything.
     Shutdown,
+    /// Write every call down.
+    Snapshot(oneshot::Sender<Vec<CallSnapshot>>),
+    /// Go on with a call of another instance.
+    Restore(Box<CallSnapshot>, RestoreReply),
+    /// End at once and tell nobody.
+    Vanish,
 }
 
 /// How the control plane and the workers are.
@@ -125,12 +133,14 @@ pub(crate) struct Control {
     pub(crate) users: Arc<Users>,
     /// Figures of the calls that ended.
     pub(crate) ended: EndedCalls,
+    /// Who waits for calls to be written down.
+    pub(crate) snapshots: Snapshots,
     /// Told once when nobody is in a call any more after `Drain`.
     pub(crate) drained: Option<oneshot::Sender<()>>,
 }
 
 impl Control {
-    /// Serves until `Shutdown`, then says goodbye and stops the workers.
+    /// Serves until `Shutdown`, then says goodbye and stops the workers; until `Vanish`, without a goodbye.
     pub(crate) async fn run(mut self, mut inbox: Inbox) {
         let mut links = Links::default();
         let mut storage = vec![0; TRANSMIT_BYTES];
@@ -139,16 +149,16 @@ impl Control {
         let mut media = Vec::with_capacity(BATCH);
         let mut wall_clock = tokio::time::interval(WALL_CLOCK_EVERY);
         let mut ends_at: Option<tokio::time::Instant> = None;
-        loop {
+        'serving: loop {
             self.drain(&mut links, &mut storage).await;
-            if ends_at.is_some() && self.drained.is_none() {
+            if ends_at.is_some_and(|at| self.drained.is_none() || at <= tokio::time::Instant::now()) {
                 break;
             }
             let due = self.gateway.poll_timeout().map(tokio::time::Instant::from_std);
             tokio::select! {
                 biased;
                 _ = wall_clock.tick() => self.gateway.handle_wall_clock(Instant::now(), SystemTime::now()),
-                () = sleep_until(ends_at) => break,
+                () = sleep_until(ends_at) => {}
                 () = sleep_until(due) => {}
                 _ = inbox.inside.recv_many(&mut inside, BATCH) => {}
                 _ = self.media.recv_many(&mut media, BATCH) => {}
@@ -159,8 +169,10 @@ impl Control {
                 self.handle_media(now, report);
             }
             for report in inside.drain(..) {
-                if matches!(report, Inside::Shutdown) && ends_at.is_none() {
-                    ends_at = Some(tokio::time::Instant::now() + FAREWELL);
+                match report {
+                    Inside::Vanish => break 'serving,
+                    Inside::Shutdown if ends_at.is_none() => ends_at = Some(tokio::time::Instant::now() + FAREWELL),
+                    _ => {}
                 }
                 let queue = inbox.outside.len();
                 self.handle_inside(now, report, &links, queue).await;
@@ -172,7 +184,6 @@ impl Control {
                 self.gateway.handle_timeout(now);
             }
         }
-        self.drain(&mut links, &mut storage).await;
         links.close_all();
         self.sip.stop().await;
         for worker in self.workers {
@@ -216,8 +227,7 @@ impl Control {
             GatewayEvent::ReleaseMediaPorts { shard, rtp, rtcp } => {
                 self.tell(shard, WorkerInput::CloseSockets([rtp, rtcp])).await;
             }
-            // This program has one instance and asks for none.
-            GatewayEvent::CallSnapshot { .. } => {}
+            GatewayEvent::CallSnapshot { call, snapshot } => self.snapshots.add(call, snapshot.as_deref()),
             GatewayEvent::CallEnded(record) => {
                 telemetry::log_call(&record);
                 self.ended.add(&record);
@@ -252,6 +262,10 @@ impl Control {
             Inside::Users(users) => self.users = users,
             Inside::Drain => self.gateway.handle_drain(now),
             Inside::Shutdown => self.gateway.handle_shutdown(now),
+            Inside::Snapshot(reply) => self.write_calls_down(now, reply),
+            Inside::Restore(snapshot, reply) => self.take_call_up(now, *snapshot, reply),
+            // Ends the loop that called us.
+            Inside::Vanish => {}
         }
     }
 

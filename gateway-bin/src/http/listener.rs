@@ -16,7 +16,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
 use crate::config::{ConfigError, Tls};
@@ -36,7 +36,29 @@ pub(crate) type TlsSettings = Arc<ArcSwap<ServerConfig>>;
 pub(crate) struct Place {
     /// As the socket says: a proxy's address where there is one.
     pub(crate) remote: IpAddr,
+    /// When it ends without a word.
+    pub(crate) cut: Cut,
     _permit: Arc<OwnedSemaphorePermit>,
+}
+
+/// Whether connections end where they stand, as they do at the end of the process. A WebSocket has to look by itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Cut(watch::Receiver<bool>);
+
+impl Cut {
+    /// Uncut, and what cuts it.
+    pub(crate) fn new() -> (watch::Sender<bool>, Self) {
+        let (sender, receiver) = watch::channel(false);
+        (sender, Cut(receiver))
+    }
+
+    /// Waits for the cut.
+    pub(crate) async fn done(&mut self) {
+        if self.0.wait_for(|cut| *cut).await.is_err() {
+            // Nobody is left who could cut.
+            std::future::pending().await
+        }
+    }
 }
 
 /// Binds a listener; the error names the address.
@@ -67,7 +89,13 @@ pub(crate) fn load_tls(tls: &Tls) -> Result<ServerConfig, ConfigError> {
 }
 
 /// Serves `router` until the task is dropped.
-pub(crate) async fn serve(listener: TcpListener, router: Router, tls: Option<TlsSettings>, max_connections: usize) {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    tls: Option<TlsSettings>,
+    max_connections: usize,
+    cut: Cut,
+) {
     let limit = Arc::new(Semaphore::new(max_connections));
     loop {
         let Ok(permit) = limit.clone().acquire_owned().await else { return };
@@ -82,8 +110,15 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, tls: Option<Tls
         };
         // Signalling messages are small and wait for nothing.
         let _ = stream.set_nodelay(true);
-        let place = Place { remote: remote.ip(), _permit: Arc::new(permit) };
-        tokio::spawn(serve_connection(stream, router.clone(), tls.clone(), place));
+        let place = Place { remote: remote.ip(), cut: cut.clone(), _permit: Arc::new(permit) };
+        let mut cut = cut.clone();
+        let connection = serve_connection(stream, router.clone(), tls.clone(), place);
+        tokio::spawn(async move {
+            tokio::select! {
+                () = connection => {}
+                () = cut.done() => {}
+            }
+        });
     }
 }
 

@@ -20,7 +20,7 @@ mod proxies;
 mod rpc;
 mod ws;
 
-pub(crate) use listener::{Place, TlsSettings, bind, load_tls, serve};
+pub(crate) use listener::{Cut, Place, TlsSettings, bind, load_tls, serve};
 pub(crate) use origin::Origins;
 pub(crate) use proxies::PlaintextFrom;
 

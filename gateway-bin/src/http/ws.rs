@@ -33,7 +33,7 @@ const GOING_AWAY: u16 = 1001;
 /// `GET /v1/ws`.
 pub(super) async fn upgrade(
     State(state): State<Arc<HttpState>>,
-    Extension(place): Extension<Place>,
+    Extension(mut place): Extension<Place>,
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Response {
@@ -47,8 +47,10 @@ pub(super) async fn upgrade(
         .max_message_size(state.max_message_bytes)
         .max_frame_size(state.max_message_bytes)
         .on_upgrade(move |socket| async move {
-            carry(&state, socket).await;
-            drop(place);
+            tokio::select! {
+                () = carry(&state, socket) => {}
+                () = place.cut.done() => {}
+            }
         })
 }
 

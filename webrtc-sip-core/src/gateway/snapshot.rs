@@ -80,6 +80,9 @@ pub enum RestoreError {
     /// A configured limit is reached.
     #[error("a limit is reached")]
     LimitReached,
+    /// This instance is draining, or has ended.
+    #[error("this instance takes no calls any more")]
+    Closing,
 }
 
 /// A snapshot that waits for the media plane's half.
@@ -91,9 +94,12 @@ pub(super) struct PendingSnapshot {
 
 impl Gateway {
     /// Writes a call down: `GatewayEvent::CallSnapshot` follows, with none unless the call is answered and both sides'
-    /// media are connected.
+    /// media are connected. Asked again before that, it answers both at once.
     pub fn snapshot_call(&mut self, now: Instant, call: CallId) {
         let now = self.clock(now);
+        if self.snapshots.contains_key(&call) {
+            return;
+        }
         let Some(entry) = self.calls.get(&call).filter(|entry| entry.call.phase() == CallPhase::Answered) else {
             return self.events.push_back(GatewayEvent::CallSnapshot { call, snapshot: None });
         };
@@ -166,6 +172,9 @@ impl Gateway {
     /// Takes up a call that another instance wrote down.
     pub fn restore_call(&mut self, now: Instant, snapshot: CallSnapshot) -> Result<CallId, RestoreError> {
         let now = self.clock(now);
+        if self.draining {
+            return Err(RestoreError::Closing);
+        }
         if snapshot.version != VERSION {
             return Err(RestoreError::Unknown);
         }
