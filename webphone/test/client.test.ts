@@ -183,6 +183,27 @@ test('a gateway that has forgotten the sign-in gets a new one; with signInAgain 
   }
 });
 
+test('a call waits for another gateway to take it over; without one, the next gateway gets a new sign-in at once', async () => {
+  for (const inCall of [true, false]) {
+    const { client, gateway, clock } = make({ urls: ['http://one/', 'http://two/'] });
+    await client.signIn('1001', 'pw');
+    if (inCall) gateway.last.notify(1, 'call.incoming', incoming('c1'));
+    const ends: string[] = [];
+    client.calls[0]?.on('ended', ({ reason }) => ends.push(reason));
+    gateway.down.add('http://one/');
+    gateway.script = (request, transport) =>
+      request.method === 'session.resume' ? refusal('not_signed_in') : gateway.answer(request, transport);
+    gateway.last.break();
+    await clock.advance(5000);
+    assert.equal(client.state, inCall ? 'reconnecting' : 'signedIn');
+    gateway.calls = [{ callId: 'c1', state: 'answered', direction: 'incoming', from: '1002', to: '1001', held: false }];
+    gateway.script = (request, transport) => gateway.answer(request, transport);
+    await clock.advance(6000);
+    assert.deepEqual([client.state, client.url, ends.length], ['signedIn', 'http://two/', 0]);
+    assert.equal(gateway.requests('session.signIn').length, inCall ? 1 : 2);
+  }
+});
+
 test('a displaced sign-in stays away, whether told by notification or by the closing link', async () => {
   for (const tell of ['notification', 'close'] as const) {
     const { client, gateway, clock } = make();

@@ -12,13 +12,13 @@ pub(super) struct Asset {
 include!(concat!(env!("OUT_DIR"), "/assets.rs"));
 
 /// Own scripts and styles only, no frames around the page, connections to this gateway (and to others that the SDK is
-/// told of, over TLS), and the microphone for nobody but the page itself.
+/// told of), and the microphone for nobody but the page itself.
 const HEADERS: [(HeaderName, HeaderValue); 6] = [
     (
         header::CONTENT_SECURITY_POLICY,
         HeaderValue::from_static(
             "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self' blob: \
-             mediastream:; connect-src 'self' ws: wss: https:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+             mediastream:; connect-src 'self' ws: wss: http: https:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
         ),
     ),
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),

@@ -13,9 +13,23 @@ const toml = (value) => (Array.isArray(value) ? `[${value.map(toml).join(', ')}]
 const table = (name, entries) =>
   [name, ...Object.entries(entries).filter(([, value]) => value !== undefined).map(([key, value]) => `${key} = ${toml(value)}`), ''].join('\n');
 
-function configuration({ http, metrics, sip, rtp, addresses, trusted, routes, proxy, media, limits }) {
+export function configuration({
+  node = 'node1',
+  http,
+  origins = [],
+  metrics,
+  sip,
+  rtp,
+  addresses = ['127.0.0.1'],
+  trusted = [],
+  routes = [],
+  proxy,
+  media = {},
+  limits = {},
+}) {
   return [
-    table('[http]', { listen: `127.0.0.1:${http}` }),
+    table('', { node }),
+    table('[http]', { listen: `127.0.0.1:${http}`, allowed_origins: origins }),
     table('[metrics]', { listen: `127.0.0.1:${metrics}` }),
     table('[sip]', { listen: addresses.map((address) => `${address}:${sip}`), trusted: ['127.0.0.0/8', ...trusted] }),
     ...routes.map((route) => table('[[sip.routes]]', route)),

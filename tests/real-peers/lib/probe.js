@@ -20,6 +20,18 @@
   });`;
 
   let recording;
+  let watching;
+
+  /** What the far side said of itself in its last description. */
+  const described = (connection) => {
+    const { sdp } = connection.remoteDescription;
+    const lines = (pattern) => [...sdp.matchAll(pattern)].map((match) => match[1]);
+    return {
+      fingerprint: lines(/^a=fingerprint:(.*)$/gm)[0]?.trim(),
+      ufrag: lines(/^a=ice-ufrag:(.*)$/gm)[0]?.trim(),
+      ssrcs: [...new Set(lines(/^a=ssrc:(\d+)/gm))],
+    };
+  };
 
   const probe = {
     /** Replaces the microphone by this WAV file (base64), looped. */
@@ -73,6 +85,38 @@
       for (let i = 0; i < bytes.length; i += 32768) text += String.fromCharCode(...bytes.subarray(i, i + 32768));
       return btoa(text);
     },
+
+    /** Begins to watch the newest connection: who is heard and since when, and what becomes of DTLS. */
+    watch() {
+      const connection = connections.at(-1);
+      const dtls = connection.getSenders()[0].transport;
+      const watched = { sources: {}, events: [], before: described(connection), connections: connections.length };
+      for (const kind of ['connectionstatechange', 'track']) {
+        connection.addEventListener(kind, () => watched.events.push([kind, connection.connectionState]));
+      }
+      dtls.addEventListener('statechange', () => watched.events.push(['dtls', dtls.state]));
+      const look = () => {
+        for (const receiver of connection.getReceivers()) {
+          for (const { source, timestamp, audioLevel } of receiver.getSynchronizationSources()) {
+            const seen = (watched.sources[source] ??= { packetAt: Date.now() });
+            seen.lastAt = timestamp;
+            // -40 dBov: somebody speaks.
+            if (audioLevel === undefined || audioLevel > 0.01) seen.soundAt ??= Date.now();
+          }
+        }
+      };
+      look();
+      const timer = setInterval(look, 10);
+      watching = () => {
+        clearInterval(timer);
+        const after = described(connection);
+        const sameDtls = connection.getSenders()[0].transport === dtls && dtls.state === 'connected';
+        return { ...watched, after, sameDtls, sameConnection: connections.length === watched.connections };
+      };
+    },
+
+    /** Ends to watch, and tells. */
+    watched: () => watching(),
 
     /** What the newest connection says about itself: `{ received, sent, lost, codec }` of audio, and its states. */
     async statistics() {

@@ -117,8 +117,11 @@ CSeq: 1 BYE
 Max-Forwards: 70
 Content-Length: 0`;
 
-/** A call taken by SIPp. `end`: 'bye' after `talkMs`, 'await-bye', 'ring' until cancelled, or a status line to refuse it with. */
-export function answering({ end = 'await-bye', ringMs = 300, talkMs = 1000, codec = 'PCMU' } = {}) {
+/**
+ * A call taken by SIPp. `end`: 'bye' after `talkMs`, 'await-bye', 'ring' until cancelled, or a status line to refuse it with.
+ * `movesTo`: a UDP port of this machine from which a re-INVITE comes, and which is the far side from then on.
+ */
+export function answering({ end = 'await-bye', ringMs = 300, talkMs = 1000, codec = 'PCMU', movesTo } = {}) {
   const keep = (header, variable) => `<action><ereg regexp=".*" search_in="hdr" header="${header}:" assign_to="${variable}"/></action>`;
   const steps = [receive('request="INVITE" rrs="true"', keep('From', 'far'))];
   if (/^\d{3} /.test(end)) {
@@ -129,6 +132,11 @@ export function answering({ end = 'await-bye', ringMs = 300, talkMs = 1000, code
   } else {
     steps.push(send(response('180 Ringing')), pause(ringMs), send(response('200 OK', WITH_BODY(codec)), 'retrans="500"'));
     steps.push(receive('request="ACK"', keep('To', 'own')), '<Reference variables="own"/>');
+    if (movesTo) {
+      const destination = `<action><setdest host="127.0.0.1" port="${movesTo}" protocol="UDP"/></action>`;
+      steps.push(receive('request="INVITE"', destination), send(response('200 OK', WITH_BODY(codec)).replace(';tag=[pid]SIPp[call_number]', ''), 'retrans="500"'));
+      steps.push(receive('request="ACK"'));
+    }
     if (end === 'bye') steps.push(pause(talkMs), send(calleeBye, 'retrans="500"'), receive('response="200"'));
     else steps.push(receive('request="BYE"'), send(ok()));
   }

@@ -31,6 +31,7 @@ declare global {
 const query = new URLSearchParams(location.search);
 const transport = query.get('transport');
 const client = new GatewayClient({
+  urls: gateways(query.get('gateways')),
   clock: workerClock(import.meta.url),
   transport: transport === 'websocket' || transport === 'polling' ? transport : 'auto',
   audio: query.get('audioProcessing') === 'off' ? rawAudioConstraints : defaultAudioConstraints,
@@ -41,6 +42,12 @@ const client = new GatewayClient({
     return navigator.mediaDevices.getUserMedia(constraints);
   },
 });
+
+/** From `?gateways=`, in order. Only on the page's own host: a link must not be able to send a password elsewhere. */
+function gateways(list: string | null): string[] {
+  const urls = list?.split(',') ?? [];
+  return urls.filter((url) => URL.canParse(url) && new URL(url).hostname === location.hostname);
+}
 
 const sounds = new Sounds();
 const notice = byId('notice');

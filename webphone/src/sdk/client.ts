@@ -218,10 +218,13 @@ export class GatewayClient extends Emitter<ClientEvents> {
         } catch (error) {
           connection.close();
           if (epoch !== this.#epoch) throw error;
-          failure = error;
+          const stranger = token !== undefined && step > 0;
+          // Another gateway may be about to take our calls over: that it doesn't know us yet is no reason to end them.
+          const notYet = stranger && this.#calls.size > 0 && error instanceof GatewayError && error.reason === 'not_signed_in';
+          if (!notYet) failure = error;
           if (!(error instanceof GatewayError)) continue;
           // A gateway that is full or closing says nothing about the next one; nor does one that never knew us.
-          const final = !['unavailable', 'too_many'].includes(error.reason) && !(token !== undefined && step > 0);
+          const final = !['unavailable', 'too_many'].includes(error.reason) && !stranger;
           if (final) throw error;
           break;
         }
