@@ -38,5 +38,5 @@ setup:
 
 real-peers:
 	@scripts/setup.sh test
-	cargo build --release --package gateway-bin
+	cargo build --release --package gateway-bin --package examples
 	node tests/real-peers/run.mjs $(ONLY)

@@ -15,6 +15,8 @@ const FIRST_ANSWER_TIMEOUT_MS = 8000;
 const REQUEST_TIMEOUT_MS = 10_000;
 const RETRY_FIRST_MS = 500;
 const RETRY_MAX_MS = 5000;
+/** While there is a call, each second counts: another gateway may have taken it over. */
+const RETRY_MAX_IN_CALL_MS = 1000;
 /** How long the gateway's word about a call it no longer lists may still be on its way. */
 const LATE_END_MS = 2000;
 const MAX_EARLY_NOTIFICATIONS = 64;
@@ -293,7 +295,8 @@ export class GatewayClient extends Emitter<ClientEvents> {
     const lostAt = this.#clock.now();
     const windowMs = this.#signIn?.resumeWindowMs ?? 30_000;
     let token = this.#signIn?.token;
-    for (let delay = 0; epoch === this.#epoch; delay = Math.min(Math.max(RETRY_FIRST_MS, delay * 2), RETRY_MAX_MS)) {
+    const longest = () => (this.#calls.size > 0 ? RETRY_MAX_IN_CALL_MS : RETRY_MAX_MS);
+    for (let delay = 0; epoch === this.#epoch; delay = Math.min(Math.max(RETRY_FIRST_MS, delay * 2), longest())) {
       if (delay > 0) await this.#pause(delay);
       if (epoch !== this.#epoch) return;
       try {
