@@ -84,7 +84,8 @@ struct Call {
 }
 
 impl Browser {
-    pub(crate) fn new(
+    /// At this address, for this user, whose password is their name.
+    pub fn new(
         ip: IpAddr,
         user: &str,
         codecs: Vec<CodecKind>,
@@ -172,7 +173,7 @@ impl Browser {
     }
 
     /// A new WebSocket is open: signs in, or resumes with the token from before.
-    pub(crate) fn handle_link(&mut self, now: Instant, link: LinkId) {
+    pub fn handle_link(&mut self, now: Instant, link: LinkId) {
         self.link = Some(link);
         self.pending.clear();
         self.outgoing.clear();
@@ -196,7 +197,8 @@ impl Browser {
         self.last_seq = 0;
     }
 
-    pub(crate) fn handle_message(&mut self, now: Instant, text: &str) {
+    /// A message came over the WebSocket.
+    pub fn handle_message(&mut self, now: Instant, text: &str) {
         let message: Value = serde_json::from_str(text).expect("the gateway sends JSON");
         if let Some(method) = message["method"].as_str() {
             self.last_seq = message["params"]["seq"].as_u64().expect("notifications are numbered");
@@ -388,13 +390,15 @@ impl Browser {
 
     // Media and time
 
-    pub(crate) fn handle_datagram(&mut self, now: Instant, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
+    /// A media packet came.
+    pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
         if let Some(call) = self.call.as_mut().filter(|call| call.address == to) {
             call.handle_datagram(now, from, bytes);
         }
     }
 
-    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
         if self.heartbeat_at.is_some_and(|at| at <= now) {
             self.heartbeat_at = Some(now + HEARTBEAT);
             self.request("session.heartbeat", json!({ "after": self.last_seq }));
@@ -412,7 +416,8 @@ impl Browser {
         [self.heartbeat_at, call.and_then(|call| call.transport.poll_timeout()), voice].into_iter().flatten().min()
     }
 
-    pub(crate) fn drain(&mut self, now: Instant, network: &mut Network) {
+    /// Sends what is ready.
+    pub fn drain(&mut self, now: Instant, network: &mut Network) {
         if let Some(link) = self.link {
             for text in self.outgoing.drain(..) {
                 network.send_message(now, Arrival::ToGateway { link, text });

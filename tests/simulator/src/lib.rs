@@ -13,7 +13,7 @@ mod tap;
 mod world;
 
 pub use browser::{Browser, BrowserState};
-pub use network::{Conditions, Network};
+pub use network::{Arrival, Conditions, Network};
 pub use node::{Node, NodeSetup};
 pub use phone::{Phone, PhoneBehaviour, PhoneState};
 pub use tap::SrtpTap;

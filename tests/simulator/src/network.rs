@@ -35,26 +35,15 @@ impl Conditions {
 
 /// Something that arrives.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Arrival {
-    Datagram {
-        from: SocketAddr,
-        to: SocketAddr,
-        bytes: Vec<u8>,
-    },
+pub enum Arrival {
+    /// A datagram.
+    Datagram { from: SocketAddr, to: SocketAddr, bytes: Vec<u8> },
     /// To the browser that holds the link.
-    ToClient {
-        link: LinkId,
-        text: String,
-    },
+    ToClient { link: LinkId, text: String },
     /// The gateway closed the link.
-    ClientClosed {
-        link: LinkId,
-    },
+    ClientClosed { link: LinkId },
     /// To the gateway that the link leads to.
-    ToGateway {
-        link: LinkId,
-        text: String,
-    },
+    ToGateway { link: LinkId, text: String },
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -90,7 +79,8 @@ pub struct Network {
 const MESSAGE_DELAY: Duration = Duration::from_millis(5);
 
 impl Network {
-    pub(crate) fn new(rng: Rng, conditions: Conditions) -> Self {
+    /// Nothing is under way yet.
+    pub fn new(rng: Rng, conditions: Conditions) -> Self {
         Network { rng, conditions, under_way: BinaryHeap::new(), serial: 0 }
     }
 
@@ -120,7 +110,8 @@ impl Network {
         self.under_way.peek().map(|Reverse(next)| next.at)
     }
 
-    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<Arrival> {
+    /// What has arrived by now.
+    pub fn pop_due(&mut self, now: Instant) -> Option<Arrival> {
         if self.next_arrival()? > now {
             return None;
         }

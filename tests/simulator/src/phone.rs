@@ -74,7 +74,8 @@ struct Line {
 }
 
 impl Phone {
-    pub(crate) fn new(
+    /// At this address.
+    pub fn new(
         ip: IpAddr,
         behaviour: PhoneBehaviour,
         codecs: Vec<CodecKind>,
@@ -204,7 +205,8 @@ impl Phone {
         matches!(self.behaviour, PhoneBehaviour::Dead)
     }
 
-    pub(crate) fn handle_datagram(&mut self, now: Instant, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
+    /// A SIP message or a media packet came.
+    pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
         if self.is_dead() {
             return;
         }
@@ -219,7 +221,8 @@ impl Phone {
         }
     }
 
-    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
         if self.endpoint.poll_timeout().is_some_and(|due| due <= now) {
             self.endpoint.handle_timeout(now);
         }
@@ -241,7 +244,8 @@ impl Phone {
         [self.endpoint.poll_timeout(), line.and_then(|line| line.answer_at), voice].into_iter().flatten().min()
     }
 
-    pub(crate) fn drain(&mut self, now: Instant, network: &mut Network) {
+    /// Sends what is ready.
+    pub fn drain(&mut self, now: Instant, network: &mut Network) {
         while let Some(event) = self.endpoint.poll_event() {
             self.on_event(now, event);
         }
