@@ -8,6 +8,7 @@ import { sleep, temporaryFolder, until, withTimeout } from './process.mjs';
 import { writeWav } from './wav.mjs';
 
 const probe = readFileSync(path.join(harness, 'lib/probe.js'), 'utf8');
+const recorder = readFileSync(path.join(harness, 'lib/recorder.js'), 'utf8');
 
 export class Browser {
   /** `microphone`: a WAV file that stands in for it inside the page, where the browser can't do it. `sound`: its sound server. */
@@ -20,8 +21,6 @@ export class Browser {
 
   async open(url) {
     const page = await withTimeout('a page', 20_000, this.browser.newPage());
-    // The page's own policy allows no blob: scripts, and the recorder is one. In Firefox a preference does this.
-    if (this.name === 'chromium') await page.setBypassCSP(true);
     const log = [];
     page.on('console', (message) => log.push(`${message.type()}: ${message.text()}`));
     page.on('pageerror', (error) => log.push(`error: ${error.message}`));
@@ -56,12 +55,29 @@ export class Page {
   /** Records what the page hears into a WAV file. */
   async record(milliseconds = RECORD_MS) {
     await until('a remote audio track', 10_000, () => this.evaluate(() => window.__probe.remoteTracks()));
-    await this.evaluate(() => window.__probe.startRecording());
+    await this.withRecorder(() => this.evaluate(() => window.__probe.startRecording()));
     await sleep(milliseconds);
     const bytes = Buffer.from(await this.evaluate(() => window.__probe.stopRecording()), 'base64');
     const file = path.join(temporaryFolder('heard'), `${this.browserName}.wav`);
     writeWav(file, new Int16Array(bytes.buffer, bytes.byteOffset, bytes.length >> 1), 48_000);
     return file;
+  }
+
+  /** The page's policy allows scripts of its own origin only, so the recorder comes from there, whatever server that is. */
+  async withRecorder(action) {
+    const serve = (request) => {
+      const ours = new URL(request.url()).pathname === '/__recorder.js';
+      const done = ours ? request.respond({ status: 200, contentType: 'text/javascript', body: recorder }) : request.continue();
+      done.catch(() => {}); // the page may be gone
+    };
+    this.page.on('request', serve);
+    await this.page.setRequestInterception(true);
+    try {
+      await action();
+    } finally {
+      await this.page.setRequestInterception(false);
+      this.page.off('request', serve);
+    }
   }
 
   statistics() {

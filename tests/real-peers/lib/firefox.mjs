@@ -16,7 +16,6 @@ export async function firefox({ stock = false } = {}) {
     'media.navigator.streams.fake': true,
     'media.autoplay.default': 0,
     'media.autoplay.blocking_policy': 0,
-    'security.csp.enable': false, // the probe's recorder is a blob: script
   };
   if (!stock) {
     preferences['media.peerconnection.ice.loopback'] = true;

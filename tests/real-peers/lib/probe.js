@@ -12,13 +12,6 @@
     }
   };
 
-  const worklet = `registerProcessor('tap', class extends AudioWorkletProcessor {
-    process(inputs) {
-      if (inputs[0][0]) this.port.postMessage(inputs[0][0].slice());
-      return true;
-    }
-  });`;
-
   let recording;
   let watching;
 
@@ -63,8 +56,8 @@
       await element.play();
       const context = new AudioContext({ sampleRate: 48000 });
       const chunks = [];
-      await context.audioWorklet.addModule(URL.createObjectURL(new Blob([worklet], { type: 'text/javascript' })));
-      const tap = new AudioWorkletNode(context, 'tap', { numberOfOutputs: 0 });
+      await context.audioWorklet.addModule('/__recorder.js');
+      const tap = new AudioWorkletNode(context, 'recorder', { numberOfOutputs: 0 });
       tap.port.onmessage = (message) => chunks.push(message.data);
       context.createMediaStreamSource(stream).connect(tap);
       await context.resume();
