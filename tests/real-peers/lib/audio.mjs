@@ -8,8 +8,8 @@ import { law, readWav, writeWav } from './wav.mjs';
 
 const GAP_SECONDS = 1;
 const UTTERANCE_SECONDS = 5;
-/** Loops of speech and a gap: recording this long always has two whole utterances, and mostly three. */
-export const RECORD_MS = 3 * (UTTERANCE_SECONDS + GAP_SECONDS) * 1000 + 500;
+/** Loops of speech and a gap: recording this long always has one whole utterance, and mostly two. */
+export const RECORD_MS = 2 * (UTTERANCE_SECONDS + GAP_SECONDS) * 1000 + 500;
 
 let made;
 

@@ -12,10 +12,9 @@ const CONTROL_PORT = 4444;
 const MINUTE_OF_LOOPS = '10';
 
 /**
- * Starts baresip inside `namespace`. `account`: its `accounts` line; without one it is `sip:baresip@ADDRESS` and registers
- * nowhere. `answer`: 'auto' or 'manual'. `codec`: PCMU or PCMA.
+ * Starts baresip inside `namespace` as `sip:USER@ADDRESS`, registered nowhere. `answer`: 'auto' or 'manual'. `codec`: PCMU or PCMA.
  */
-export async function baresip(namespace, { account, answer = 'auto', codec = 'PCMU', transport = 'udp' } = {}) {
+export async function baresip(namespace, { user = 'baresip', answer = 'auto', codec = 'PCMU', transport = 'udp' } = {}) {
   const folder = temporaryFolder('baresip');
   const heard = path.join(folder, 'heard');
   mkdirSync(heard);
@@ -47,8 +46,7 @@ snd_path ${heard}
 ctrl_tcp_listen ${namespace.address}:${CONTROL_PORT}
 `,
   );
-  const line = account ?? `<sip:baresip@${namespace.address};transport=${transport}>;regint=0`;
-  writeFileSync(path.join(folder, 'accounts'), `${line};answermode=${answer};audio_codecs=${codec}/8000/1\n`);
+  writeFileSync(path.join(folder, 'accounts'), `<sip:${user}@${namespace.address};transport=${transport}>;regint=0;answermode=${answer};audio_codecs=${codec}/8000/1\n`);
   writeFileSync(path.join(folder, 'contacts'), '');
   const [command, args] = namespace.command('baresip', '-4', '-f', folder);
   const child = new ChildProcess('baresip', command, args);
@@ -56,7 +54,6 @@ ctrl_tcp_listen ${namespace.address}:${CONTROL_PORT}
   const phone = {
     events: [],
     digits: () => phone.events.filter((event) => event.type === 'CALL_DTMF_START').map((event) => event.param).join(''),
-    uri: (user = 'baresip') => `sip:${user}@${namespace.address}:${PORT}`,
     address: `${namespace.address}:${PORT}`,
     dial: (uri) => control.send('dial', uri),
     accept: () => control.send('accept'),

@@ -49,9 +49,21 @@ async function measure(browser, other) {
   return { opus: opus.pesq, pcmu: pcmu.pesq, pcma: pcma.pesq, echo: pcmu.pesq - (clean.pesq - opus.pesq) };
 }
 
-/** Fails unless the speech in the recording scores at most 0.3 below `reference`. Says the score on the test. */
-export async function assertSpeech(test, recording, reference, what) {
-  const heard = await score(recording);
-  test.diagnostic(`${what}: PESQ ${heard.pesq} (worst ${heard.worst}, reference ${reference.toFixed(2)})`);
-  assert.ok(heard.pesq >= reference - ALLOWED, `${what}: PESQ below ${reference.toFixed(2)} - ${ALLOWED}: ${JSON.stringify(heard)}`);
+/**
+ * Fails unless everybody hears the speech at most 0.3 below `reference`. `listeners`: by name, what records for a while and
+ * gives a file, all at the same time. A machine that is busy for a moment makes anything stutter, so whoever heard it badly
+ * listens again, up to three times in all; what is bad by itself stays bad.
+ */
+export async function assertHears(test, reference, listeners) {
+  const heard = {};
+  const bad = () => Object.keys(listeners).filter((name) => !(heard[name]?.pesq >= reference - ALLOWED));
+  for (let attempt = 1; attempt <= 3 && bad().length > 0; attempt += 1) {
+    await Promise.all(
+      bad().map(async (name) => {
+        heard[name] = await score(await listeners[name]());
+        test.diagnostic(`${name}: PESQ ${heard[name].pesq} (worst ${heard[name].worst}, reference ${reference.toFixed(2)})`);
+      }),
+    );
+  }
+  assert.deepEqual(bad(), [], `PESQ below ${reference.toFixed(2)} - ${ALLOWED}: ${JSON.stringify(heard)}`);
 }

@@ -3,8 +3,8 @@
 import dgram from 'node:dgram';
 import path from 'node:path';
 
-import { speech } from './audio.mjs';
-import { temporaryFolder, until } from './process.mjs';
+import { RECORD_MS, speech } from './audio.mjs';
+import { sleep, temporaryFolder, until } from './process.mjs';
 import { law, readWav, writeWav } from './wav.mjs';
 
 const FRAME = 160; // samples of 20 ms
@@ -27,7 +27,7 @@ export class RtpEndpoint {
 
   constructor(codec) {
     this.codec = codec;
-    this.packets = []; // { at, timestamp, payload } of audio, in order of arrival
+    this.packets = []; // { timestamp, payload } of audio, in order of arrival
     this.digits = []; // { digit, milliseconds } heard
     this.payloadTypes = new Set();
     this.sequence = Math.floor(Math.random() * 65_536);
@@ -49,7 +49,7 @@ export class RtpEndpoint {
     const timestamp = bytes.readUInt32BE(4);
     this.payloadTypes.add(payloadType);
     if (payloadType === law[this.codec].payloadType) {
-      this.packets.push({ at: Date.now(), sequence: bytes.readUInt16BE(2), timestamp, payload });
+      this.packets.push({ timestamp, payload });
     } else if (payloadType === EVENT_PAYLOAD_TYPE) {
       this.hearDigit(timestamp, payload);
     }
@@ -127,9 +127,11 @@ export class RtpEndpoint {
     await until(`${packets} RTP packets`, timeoutMs, () => this.packets.length >= packets);
   }
 
-  /** Writes what was heard since `since` (of Date.now) as a WAV file: each packet where its timestamp says, gaps silent. */
-  recording(since = 0) {
-    const packets = this.packets.filter((packet) => packet.at >= since);
+  /** Listens for a while and returns what was heard as a WAV file: each packet where its timestamp says, gaps silent. */
+  async record(milliseconds = RECORD_MS) {
+    const first = this.packets.length;
+    await sleep(milliseconds);
+    const packets = this.packets.slice(first);
     const file = path.join(temporaryFolder('rtp'), 'heard.wav');
     if (packets.length === 0) throw new Error('no RTP came');
     const offset = (packet) => (packet.timestamp - packets[0].timestamp) | 0;
