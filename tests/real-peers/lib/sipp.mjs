@@ -173,7 +173,7 @@ Content-Length: 0`.replace(/\n\n+Content/g, '\nContent'),
  * Starts SIPp for one call. `remote`: `host:port` to call; without it, SIPp listens. `keys`: what the scenario's bracketed
  * words stand for. Its `port`, `uri(user)` and `finish()` (which fails unless the scenario went as written) are on the result.
  */
-export async function sipp(scenario, { remote, transport = 'udp', host = '127.0.0.1', port, keys = {}, timeoutMs = 60_000 } = {}) {
+export async function sipp(scenario, { remote, transport = 'udp', host = '127.0.0.1', port, keys = {}, timeoutMs = 170_000 } = {}) {
   const folder = temporaryFolder('sipp');
   const file = path.join(folder, 'scenario.xml');
   writeFileSync(file, `<?xml version="1.0" encoding="ISO-8859-1"?>\n<!DOCTYPE scenario SYSTEM "sipp.dtd">\n<scenario name="call">\n${scenario}\n</scenario>\n`);
