@@ -27,7 +27,7 @@ export class RtpEndpoint {
 
   constructor(codec) {
     this.codec = codec;
-    this.packets = []; // { timestamp, payload } of audio, in order of arrival
+    this.packets = []; // { at, timestamp, payload } of audio, `at` of Date.now, in order of arrival
     this.digits = []; // { digit, milliseconds } heard
     this.payloadTypes = new Set();
     this.sequence = Math.floor(Math.random() * 65_536);
@@ -49,7 +49,7 @@ export class RtpEndpoint {
     const timestamp = bytes.readUInt32BE(4);
     this.payloadTypes.add(payloadType);
     if (payloadType === law[this.codec].payloadType) {
-      this.packets.push({ timestamp, payload });
+      this.packets.push({ at: Date.now(), timestamp, payload });
     } else if (payloadType === EVENT_PAYLOAD_TYPE) {
       this.hearDigit(timestamp, payload);
     }
