@@ -17,6 +17,15 @@ if (files.length === 0) {
 const runFolder = mkdtempSync(path.join(tmpdir(), 'real-peers-run-'));
 process.on('exit', () => rmSync(runFolder, { recursive: true, force: true }));
 
+// Whoever stops us stops the test file too, which then stops what it started.
+let running;
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+  process.on(signal, () => {
+    running?.kill('SIGTERM');
+    process.exit(130);
+  });
+}
+
 const total = { pass: 0, fail: 0, cancelled: 0 };
 for (const file of files.sort()) {
   console.log(`\n${file}`);
@@ -41,6 +50,7 @@ function runFile(file) {
       console.log(`${file} takes longer than ${FILE_TIMEOUT_MS} ms`);
       child.kill('SIGTERM');
     }, FILE_TIMEOUT_MS);
+    running = child;
     let output = '';
     let shown = 0;
     child.stdout.on('data', (bytes) => {
