@@ -72,7 +72,7 @@ fn build(webphone: &Path) -> Result<(), String> {
 
 fn npm(directory: &Path, arguments: &[&str]) -> Result<(), String> {
     let output = Command::new("npm").args(arguments).current_dir(directory).output().map_err(|error| {
-        format!("npm doesn't start ({error}); install Node.js 20 or newer, which brings npm, and build again")
+        format!("npm doesn't start ({error}); install Node.js 18 or newer, which brings npm, and build again")
     })?;
     if output.status.success() {
         return Ok(());

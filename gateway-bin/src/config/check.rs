@@ -74,6 +74,10 @@ fn check_sip(config: &Config) -> Result<(), ConfigError> {
     if !sip.advertised.is_empty() && sip.advertised.len() != sip.listen.len() {
         return Err(bad("sip.advertised", "must be empty or have as many entries as sip.listen"));
     }
+    let told = if sip.advertised.is_empty() { &sip.listen } else { &sip.advertised };
+    if told.iter().any(|address| address.ip().is_unspecified()) {
+        return Err(bad("sip.advertised", "name an address that others can reach: 0.0.0.0 in sip.listen isn't one"));
+    }
     for (index, route) in sip.routes.iter().enumerate() {
         if route.numbers.is_empty() == route.prefix.is_none() {
             return Err(bad(format!("sip.routes[{index}]"), "needs either `numbers` or `prefix`"));

@@ -128,6 +128,7 @@ mod tests {
         assert!(error(&[("WSG_HTTP__LISTEM", "127.0.0.1:1")]).contains("listem"));
         assert!(error(&[("WSG_HTTP__LISTEN", "0.0.0.0:8080")]).starts_with("http.listen: "));
         assert!(error(&[("WSG_SIP__TRUSTED", "10.0.0.0/64")]).starts_with("sip.trusted"));
+        assert!(error(&[("WSG_SIP__LISTEN", "0.0.0.0:5060")]).starts_with("sip.advertised: "));
         assert!(error(&[("WSG_MEDIA__RTP_PORT_HIGH", "20000")]).starts_with("media.rtp_port_high: "));
         assert!(error(&[("WSG_LOG__LEVEL", "lo=ud=er")]).starts_with("log.level: "));
         assert!(error(&[("WSG_MEDIA__SIP_CODECS", "g729")]).starts_with("media.sip_codecs"));
@@ -150,6 +151,31 @@ mod tests {
         let again = load(Some(&file), HashMap::new());
         std::fs::remove_file(&file).unwrap();
         assert_eq!(again.unwrap().users.len(), 2);
+    }
+
+    /// The code blocks of the manual that begin with this fence, without it.
+    fn blocks<'a>(manual: &'a str, fence: &'a str) -> impl Iterator<Item = &'a str> {
+        manual.split(fence).skip(1).filter_map(|rest| rest.split_once("\n```")).map(|(block, _)| block)
+    }
+
+    #[test]
+    fn the_manual_shows_the_defaults_and_examples_that_work() {
+        let manual = include_str!("../../../docs/configuration.md");
+        let examples: Vec<_> = blocks(manual, "\n```toml\n").collect();
+        let (reference, examples) = examples.split_last().unwrap();
+        assert_eq!(reference.trim(), DEFAULTS.trim(), "docs/configuration.md ends with a copy of defaults.toml");
+        assert!(examples.len() >= 4);
+        for (index, example) in examples.iter().enumerate() {
+            let file = std::env::temp_dir().join(format!("wsg-manual-{}-{index}.toml", std::process::id()));
+            std::fs::write(&file, example).unwrap();
+            let loaded = load(Some(&file), HashMap::new());
+            std::fs::remove_file(&file).unwrap();
+            loaded.unwrap_or_else(|error| panic!("{error} in the example\n{example}"));
+        }
+        let variables = manual.split('`').filter_map(|code| code.strip_prefix("WSG_")?.split_once('='));
+        let variables: Vec<_> = variables.map(|(name, value)| (format!("WSG_{name}"), value.to_owned())).collect();
+        assert!(variables.len() >= 2, "{variables:?}");
+        load(None, variables.into_iter().collect()).unwrap();
     }
 
     #[test]
