@@ -13,6 +13,13 @@ if ! have cargo; then
   say 'there is no Rust toolchain; install one from https://rustup.rs and try again'
   exit 1
 fi
+# Debian's own is too old, and cargo would only say that it can't read Cargo.toml.
+wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+version=$(rustc --version | cut -d ' ' -f 2)
+if [ "$(printf '%s\n' "$wanted" "$version" | sort -V | head -n 1)" != "$wanted" ]; then
+  say "Rust $version is older than $wanted; install a newer one from https://rustup.rs and try again"
+  exit 1
+fi
 
 # ---- packages of the system: the command that shows it is there, and the Debian packages that bring it ----
 missing=()
