@@ -252,6 +252,8 @@ fn gateway_config(config: &Config, sip_sockets: Vec<SipSocket>, shards: Vec<Shar
         ring_timeout: Duration::from_secs(config.limits.ring_seconds),
         sign_in_lifetime: Duration::from_secs(config.limits.sign_in_hours * 3600),
         max_sign_ins: config.limits.sign_ins,
+        // Those of clients that come back before their old one is known to be dead, and of some that never sign in.
+        max_websockets: config.limits.sign_ins.saturating_mul(2),
         max_calls: config.limits.calls,
         max_calls_per_sign_in: config.limits.calls_per_user,
         max_client_message_bytes: config.limits.client_message_bytes,

@@ -48,6 +48,8 @@ pub struct GatewayConfig {
     pub media_recovery: Duration,
     /// Sign-ins at once.
     pub max_sign_ins: usize,
+    /// WebSockets at once, signed in or not.
+    pub max_websockets: usize,
     /// Calls at once.
     pub max_calls: usize,
     /// Calls at once per sign-in.
@@ -80,6 +82,7 @@ impl Default for GatewayConfig {
             poll_wait: Duration::from_secs(25),
             media_recovery: Duration::from_secs(30),
             max_sign_ins: 10_000,
+            max_websockets: 20_000,
             max_calls: 10_000,
             max_calls_per_sign_in: 10,
             max_pending_notifications: 256,

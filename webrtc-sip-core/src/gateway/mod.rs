@@ -345,7 +345,7 @@ impl Gateway {
 
     /// When `handle_timeout` is due; a time that has passed while output is pending.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        if !self.events.is_empty() || self.clients.has_output() {
+        if !self.events.is_empty() || self.clients.output_count() > 0 {
             return Some(self.now);
         }
         [

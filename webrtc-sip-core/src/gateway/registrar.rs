@@ -65,6 +65,19 @@ impl Gateway {
         }
     }
 
+    /// The same user signed in again. Were the old binding removed and a new one made, both being of the same Contact,
+    /// the removal could arrive last.
+    pub(super) fn hand_over_registration(&mut self, from: SignInId, to: SignInId) {
+        let credentials = |id| self.clients.get(id).map(|sign_in| &sign_in.identity.sip_credentials);
+        if credentials(from) != credentials(to) {
+            return;
+        }
+        let registration = self.clients.get_mut(from).and_then(|sign_in| sign_in.registration.take());
+        if let Some(sign_in) = self.clients.get_mut(to) {
+            sign_in.registration = registration;
+        }
+    }
+
     pub(super) fn unregister(&mut self, now: Instant, registration: RegistrationId) {
         self.registrations.remove(&registration);
         let _ = self.sip.unregister(now, registration);

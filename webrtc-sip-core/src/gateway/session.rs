@@ -23,6 +23,8 @@ impl Gateway {
             return;
         }
         let rpc::Incoming { id, method } = rpc::parse(text);
+        // The response comes before the notifications that carrying it out brings.
+        let position = self.clients.output_count();
         let outcome = match method {
             Ok(Method::SignIn(params)) => {
                 // Answered once it is known who this is.
@@ -41,7 +43,7 @@ impl Gateway {
         if outcome == Err(RpcError::NotSignedIn) {
             self.counters.unauthorized += 1;
         }
-        self.reply(link, id, outcome);
+        self.reply(position, link, id, outcome);
         // The result of a resumption comes before what was missed.
         if let Some(sign_in) = self.replay.take() {
             self.clients.replay(sign_in);
@@ -49,14 +51,14 @@ impl Gateway {
     }
 
     /// A JSON-RPC notification gets no response, but over HTTP something has to be sent.
-    fn reply(&mut self, link: LinkId, id: Option<Value>, outcome: Result<Value, RpcError>) {
+    fn reply(&mut self, position: usize, link: LinkId, id: Option<Value>, outcome: Result<Value, RpcError>) {
         let text = match (id, outcome) {
             (Some(id), Ok(value)) => rpc::result(&id, value),
             (Some(id), Err(error)) => error.response(&id),
             (None, _) if self.clients.is_websocket(link) => return,
             (None, _) => "{}".to_owned(),
         };
-        self.clients.send(link, text);
+        self.clients.send_at(position, link, text);
     }
 
     fn on_request(&mut self, now: Instant, sign_in: SignInId, method: Method) -> Result<Value, RpcError> {
@@ -88,7 +90,7 @@ impl Gateway {
             Some(RpcError::Unavailable)
         } else if self.clients.is_signed_in(link) {
             Some(RpcError::AlreadySignedIn)
-        } else if self.clients.len() >= self.config.max_sign_ins || self.requests.len() >= self.config.max_sign_ins {
+        } else if self.is_full_for(&params.user) || self.requests.len() >= self.config.max_sign_ins {
             Some(RpcError::TooMany)
         } else if params.user.len() > 128 || params.password.len() > 256 {
             Some(RpcError::WrongCredentials)
@@ -96,7 +98,7 @@ impl Gateway {
             None
         };
         if let Some(error) = refusal {
-            return self.reply(link, rpc_id, Err(error));
+            return self.reply(self.clients.output_count(), link, rpc_id, Err(error));
         }
         if !self.clients.allow_attempt(link) {
             return self.clients.refuse(link, 429, RpcError::TooMany);
@@ -104,6 +106,11 @@ impl Gateway {
         let id = self.requests.open(now, Pending::SignIn { link, rpc_id, on_websocket });
         let request = Request::Authenticate { user: params.user, password: params.password };
         self.events.push_back(GatewayEvent::Request { id, request });
+    }
+
+    /// Who comes back displaces a sign-in, so that a full gateway still takes them.
+    fn is_full_for(&self, user: &str) -> bool {
+        self.clients.len() >= self.config.max_sign_ins && self.clients.by_user(user).is_none()
     }
 
     pub(super) fn finish_sign_in(
@@ -124,9 +131,11 @@ impl Gateway {
             }
             Err(IdentityError::Unavailable) => Err(RpcError::Unavailable),
             Ok(_) if self.clients.is_signed_in(link) => Err(RpcError::AlreadySignedIn),
+            Ok(_) if self.draining => Err(RpcError::Unavailable),
+            Ok(identity) if self.is_full_for(&identity.user) => Err(RpcError::TooMany),
             Ok(identity) => Ok(self.sign_in(now, link, identity)),
         };
-        self.reply(link, rpc_id, outcome);
+        self.reply(self.clients.output_count(), link, rpc_id, outcome);
     }
 
     fn sign_in(&mut self, now: Instant, link: LinkId, identity: Identity) -> Value {
@@ -135,6 +144,7 @@ impl Gateway {
         let (id, token, displaced) = self.clients.sign_in(now, link, identity, shard);
         if let Some(displaced) = displaced {
             self.counters.double_sign_ins += 1;
+            self.hand_over_registration(displaced, id);
             self.clients.notify(displaced, "session.displaced", json!({ "text": "You signed in somewhere else." }));
             self.end_sign_in(now, displaced, EndReason::ClientGone, Some((CONFLICT, RpcError::NotSignedIn)));
         }
@@ -205,10 +215,13 @@ impl Gateway {
     /// A sign-in that another instance had, unless it is here already.
     pub(super) fn restore_sign_in(&mut self, now: Instant, shard: ShardId, snapshot: SignInSnapshot) -> SignInId {
         let expires_at = now + snapshot.expires_at.duration_since(self.wall_clock_now()).unwrap_or_default();
+        let user = snapshot.identity.user.clone();
         let (id, is_new) = self.clients.restore(now, shard, expires_at, snapshot);
         if is_new {
             *self.sign_ins_per_shard.entry(shard).or_default() += 1;
-            self.register(now, id);
+            if self.clients.by_user(&user) == Some(id) {
+                self.register(now, id);
+            }
         }
         id
     }

@@ -103,6 +103,10 @@ impl Gateway {
         let Some(entry) = self.calls.get(&call).filter(|entry| entry.call.phase() == CallPhase::Answered) else {
             return self.events.push_back(GatewayEvent::CallSnapshot { call, snapshot: None });
         };
+        if self.snapshots.contains_key(&call) {
+            // One is on its way.
+            return;
+        }
         let legs = Side::BOTH.map(|side| entry.leg(side).id);
         let requests = legs.map(|_| self.requests.open(now, Pending::LegSnapshot { call }));
         for (request, leg) in requests.into_iter().zip(legs) {
@@ -182,17 +186,21 @@ impl Gateway {
         if self.calls.contains_key(&id) || legs.iter().any(|leg| self.legs.contains_key(&leg.id)) {
             return Err(RestoreError::Duplicate);
         }
-        if self.calls.len() >= self.config.max_calls {
+        if self.calls.len() >= self.config.max_calls || self.clients.len() >= self.config.max_sign_ins {
             return Err(RestoreError::LimitReached);
         }
         let shard = self.least_used_shard();
         let media = [legs[0].media.clone(), legs[1].media.clone()];
         let [caller, callee] = legs;
         let credentials = [&caller, &callee].into_iter().find_map(LegState::credentials);
-        let legs = [
-            self.restore_leg(now, shard, caller, credentials.clone())?,
-            self.restore_leg(now, shard, callee, credentials)?,
-        ];
+        // A dialog may be refused, and nothing may be left of the call then; so it comes first.
+        let legs = if matches!(caller.signalling, Signalling::Sip { .. }) {
+            let caller = self.restore_leg(now, shard, caller, credentials.clone())?;
+            [caller, self.restore_leg(now, shard, callee, credentials)?]
+        } else {
+            let callee = self.restore_leg(now, shard, callee, credentials.clone())?;
+            [self.restore_leg(now, shard, caller, credentials)?, callee]
+        };
         let (started, answered) = (self.instant_of(snapshot.started_at), self.instant_of(snapshot.answered_at));
         let is_browser = Side::BOTH.map(|side| legs[side as usize].browser().is_some());
         let call = Call::restored(now, started, answered, held, is_browser, self.config.media_recovery);

@@ -64,6 +64,7 @@ pub(crate) struct Clients {
     poll_wait: Duration,
     lifetime: Duration,
     max_pending: usize,
+    max_websockets: usize,
     websockets: HashMap<LinkId, WebSocket>,
     polls: HashMap<LinkId, SignInId>,
     sign_ins: BTreeMap<SignInId, SignIn>,
@@ -84,6 +85,7 @@ impl Clients {
             poll_wait: config.poll_wait,
             lifetime: config.sign_in_lifetime,
             max_pending: config.max_pending_notifications,
+            max_websockets: config.max_websockets,
             websockets: HashMap::new(),
             polls: HashMap::new(),
             sign_ins: BTreeMap::new(),
@@ -98,6 +100,9 @@ impl Clients {
     // Links
 
     pub(crate) fn open_websocket(&mut self, now: Instant, link: LinkId) {
+        if self.websockets.len() >= self.max_websockets {
+            return self.refuse(link, 429, RpcError::TooMany);
+        }
         self.websockets.insert(link, WebSocket::default());
         self.timers.set(ClientTimer::Unauthenticated(link), now + self.dead_after);
     }
@@ -127,6 +132,16 @@ impl Clients {
     /// Answers a link. An HTTP link is used up by that.
     pub(crate) fn send(&mut self, link: LinkId, text: String) {
         self.outputs.push_back(ClientOutput::Send { link, text });
+    }
+
+    /// As `send`, but before everything that was sent after the first `position` outputs.
+    pub(crate) fn send_at(&mut self, position: usize, link: LinkId, text: String) {
+        self.outputs.insert(position.min(self.outputs.len()), ClientOutput::Send { link, text });
+    }
+
+    /// How much waits to be sent.
+    pub(crate) fn output_count(&self) -> usize {
+        self.outputs.len()
     }
 
     /// Closes a link with an error.
@@ -189,7 +204,8 @@ impl Clients {
         }
         let id = SignInId(self.ids.draw());
         self.tokens.insert(snapshot.token_digest, id);
-        self.users.insert(snapshot.identity.user.clone(), id);
+        // Who has signed in here meanwhile is reached there. The older sign-in stays for the sake of its calls.
+        self.users.entry(snapshot.identity.user.clone()).or_insert(id);
         self.sign_ins.insert(id, SignIn::restored(now, shard, expires_at, snapshot));
         self.timers.set(ClientTimer::Alive(id), now + self.dead_after);
         self.timers.set(ClientTimer::Expiry(id), expires_at);
@@ -221,6 +237,9 @@ impl Clients {
     /// Binds a WebSocket to an existing sign-in; what the client hasn't seen is sent again by [`Clients::replay`].
     pub(crate) fn resume(&mut self, now: Instant, link: LinkId, token: &str, after: u64) -> Result<SignInId, RpcError> {
         let id = *self.tokens.get(&digest_of(token)).ok_or(RpcError::NotSignedIn)?;
+        if self.websockets.get(&link).is_some_and(|websocket| websocket.sign_in.is_some_and(|bound| bound != id)) {
+            return Err(RpcError::AlreadySignedIn);
+        }
         let sign_in = self.sign_ins.get_mut(&id).ok_or(RpcError::NotSignedIn)?;
         sign_in.last_heard = sign_in.last_heard.max(now);
         sign_in.acknowledge(after);
@@ -424,10 +443,6 @@ impl Clients {
     pub(crate) fn poll_output(&mut self) -> Option<ClientOutput> {
         self.outputs.pop_front()
     }
-
-    pub(crate) fn has_output(&self) -> bool {
-        !self.outputs.is_empty()
-    }
 }
 
 fn digest_of(token: &str) -> [u8; 32] {
@@ -534,6 +549,52 @@ mod tests {
         f.clients.authorise(f.now + Duration::from_secs(20), LinkId(5), Some(&token)).unwrap();
         f.advance(Duration::from_secs(25));
         assert!(matches!(&f.outputs()[..], [ClientOutput::Send { text, .. }] if text == "{\"events\":[]}"));
+    }
+
+    #[test]
+    fn websockets_are_limited() {
+        let config = GatewayConfig { max_websockets: 2, ..GatewayConfig::default() };
+        let mut clients = Clients::new(&config, CryptoProvider::seeded(&[1; 32]));
+        (1..=3).for_each(|link| clients.open_websocket(Instant::now(), LinkId(link)));
+        assert_eq!((clients.link_count(), clients.timer_count()), (2, 2));
+        assert!(matches!(clients.poll_output(), Some(ClientOutput::Close { link: LinkId(3), status: 429, .. })));
+        clients.close_link(LinkId(1));
+        clients.open_websocket(Instant::now(), LinkId(4));
+        assert_eq!(clients.link_count(), 2);
+    }
+
+    #[test]
+    fn a_websocket_has_one_sign_in() {
+        let mut f = Fixture::new();
+        let (first, token, _) = f.sign_in(LINK);
+        f.clients.open_websocket(f.now, LinkId(2));
+        let identity = Identity { user: "1002".into(), display_name: None, sip_credentials: None };
+        let (second, other, _) = f.clients.sign_in(f.now, LinkId(2), identity, ShardId(0));
+        assert_eq!(f.clients.resume(f.now, LINK, &other, 0), Err(RpcError::AlreadySignedIn));
+        assert_eq!(f.clients.resume(f.now, LINK, &token, 0), Ok(first));
+        f.outputs();
+        f.clients.notify(second, "call.ringing", json!({}));
+        assert!(matches!(f.outputs()[..], [ClientOutput::Send { link: LinkId(2), .. }]));
+    }
+
+    /// Somebody whose old sign-in comes from another instance after they signed in here.
+    #[test]
+    fn a_restored_sign_in_takes_nothing_from_a_newer_one() {
+        let mut other = Fixture::new();
+        let (id, old_token, _) = other.sign_in(LINK);
+        let snapshot = other.clients.snapshot(id, |_| SystemTime::UNIX_EPOCH).unwrap();
+        let mut f =
+            Fixture { clients: Clients::new(&GatewayConfig::default(), CryptoProvider::seeded(&[2; 32])), ..other };
+        let (newer, token, _) = f.sign_in(LINK);
+        let (restored, is_new) =
+            f.clients.restore(f.now, ShardId(0), f.now + Duration::from_secs(60), snapshot.clone());
+        assert!(is_new && restored != newer);
+        assert_eq!(f.clients.restore(f.now, ShardId(0), f.now, snapshot), (restored, false));
+        assert_eq!(f.clients.by_user(USER), Some(newer));
+        f.clients.remove(restored, None);
+        assert_eq!(f.clients.by_user(USER), Some(newer));
+        assert_eq!(f.clients.resume(f.now, LinkId(2), &old_token, 0), Err(RpcError::NotSignedIn));
+        assert_eq!(f.clients.resume(f.now, LinkId(3), &token, 0), Ok(newer));
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub(super) struct Fixture {
     /// Questions that this shell leaves to the test.
     pub(super) questions: Vec<(RequestId, Request)>,
     pub(super) ended: Vec<CallRecord>,
+    /// Whether questions about users are left to the test, too.
+    pub(super) slow_directory: bool,
     /// RTP port pairs in use.
     pub(super) bound: usize,
     ports: u16,
@@ -54,6 +56,13 @@ pub(super) fn config() -> GatewayConfig {
     }
 }
 
+/// As `config`, with an upstream proxy at this host.
+pub(super) fn with_proxy(host: &str) -> GatewayConfig {
+    let target = SipTarget { host: host.into(), port: 5060, tcp: false };
+    let proxy = SipProxy { target, domain: "example.org".into(), registration_lifetime: 600 * SECOND };
+    GatewayConfig { proxy: Some(proxy), routes: Vec::new(), trusted: Vec::new(), ..config() }
+}
+
 pub(super) fn peer() -> SocketAddr {
     "192.0.2.7:5060".parse().unwrap()
 }
@@ -72,6 +81,7 @@ impl Fixture {
             commands: Vec::new(),
             questions: Vec::new(),
             ended: Vec::new(),
+            slow_directory: false,
             bound: 0,
             ports: 0,
             ids: 0,
@@ -118,7 +128,7 @@ impl Fixture {
                 }
                 self.commands.push(command);
             }
-            GatewayEvent::Request { id, request: Request::Authenticate { user, .. } } => {
+            GatewayEvent::Request { id, request: Request::Authenticate { user, .. } } if !self.slow_directory => {
                 let identity = Identity { user, display_name: None, sip_credentials: None };
                 self.gateway.handle_answer(self.now, id, Answer::Identity(Ok(identity)));
             }

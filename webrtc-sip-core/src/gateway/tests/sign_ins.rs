@@ -1,6 +1,10 @@
 //! Signing in and out, and how calls end.
 
+use serde_json::json;
+
 use super::fixture::*;
+use crate::gateway::{Answer, GatewayConfig, Identity};
+use crate::ids::LinkId;
 use crate::sip::Method;
 
 /// RFC 3262 section 3: the 200 waits for the PRACK, so there is no dialog that a BYE could end.
@@ -61,4 +65,65 @@ fn causes_in_a_reason_header_are_told() {
         f.receive(failure);
         assert_eq!(f.told(ALICE), [format!("call.ended {reason}")], "{status} {header}");
     }
+}
+
+#[test]
+fn the_response_comes_before_what_it_brings() {
+    let mut f = Fixture::new(config());
+    f.sign_in(ALICE, "1001");
+    f.sign_in(LinkId(2), "1002");
+    f.messages.clear();
+    f.call(ALICE, "1002");
+    let alice = f.messages.iter().filter(|(link, _)| *link == ALICE);
+    let first: Vec<bool> = alice.map(|(_, message)| message["result"].is_object()).collect();
+    assert_eq!(first, [true, false], "the answer, then that it rings");
+}
+
+/// The user's password is checked while the gateway stops.
+#[test]
+fn nobody_signs_in_once_the_gateway_drains() {
+    let mut f = Fixture::new(config());
+    f.slow_directory = true;
+    f.gateway.handle_websocket_opened(f.now, ALICE);
+    f.ask(ALICE, "session.signIn", json!({ "user": "1001", "password": "x" }));
+    let (id, _) = f.questions.pop().unwrap();
+    f.gateway.handle_shutdown(f.now);
+    let identity = Identity { user: "1001".into(), display_name: None, sip_credentials: None };
+    f.gateway.handle_answer(f.now, id, Answer::Identity(Ok(identity)));
+    f.drain();
+    assert_eq!(f.messages.last().unwrap().1["error"]["data"]["reason"], "unavailable");
+    assert_eq!(f.gateway.stats().sign_ins, 0);
+}
+
+#[test]
+fn a_full_gateway_takes_back_who_reloads_the_page() {
+    let mut f = Fixture::new(GatewayConfig { max_sign_ins: 1, ..config() });
+    f.sign_in(ALICE, "1001");
+    f.gateway.handle_websocket_opened(f.now, LinkId(2));
+    let refused = f.ask(LinkId(2), "session.signIn", json!({ "user": "1002", "password": "x" }));
+    assert_eq!(refused["error"]["data"]["reason"], "too_many");
+    f.sign_in(LinkId(3), "1001");
+    assert_eq!((f.gateway.stats().sign_ins, f.gateway.stats().double_sign_ins), (1, 1));
+}
+
+#[test]
+fn a_user_who_signs_in_again_stays_registered() {
+    let mut f = Fixture::new(with_proxy("192.0.2.7"));
+    f.sign_in(ALICE, "1001");
+    let register = f.sent(Method::Register);
+    f.respond(&register, 200, "registrar", "");
+    f.sign_in(LinkId(2), "1001");
+    assert!(f.requests(Method::Register).is_empty(), "a removal might arrive after the renewal");
+    f.ask(LinkId(2), "session.signOut", json!({}));
+    assert_eq!(f.sent(Method::Register).headers.get(crate::sip::HeaderName::Expires), Some("0"));
+}
+
+#[test]
+fn two_snapshots_at_once() {
+    let (mut f, ..) = Fixture::talking();
+    let call = f.gateway.calls().next().unwrap();
+    f.gateway.snapshot_call(f.now, call);
+    f.gateway.snapshot_call(f.now, call);
+    f.drain();
+    assert_eq!(f.gateway.stats().requests, 2, "one question for each leg");
 }
