@@ -40,7 +40,7 @@ impl Gateway {
         let (caller, remote, answer) = self.answer_browser_leg(sign_in, shard, &params.sdp)?;
         let callee = match &target {
             Target::User(callee) => self.browser_leg(*callee, shard),
-            Target::Sip { request_uri, next_hop } => self.outbound_sip_leg(request_uri.clone(), next_hop.clone()),
+            Target::Sip { request_uri, next_hop } => self.outbound_sip_leg(request_uri.clone(), next_hop),
         };
         let to = match &target {
             Target::User(callee) => self.party_of(*callee),
@@ -52,7 +52,7 @@ impl Gateway {
         self.start_browser_media(call, Side::Caller, remote);
         match target {
             Target::User(_) => self.offer_to_browser(now, call),
-            Target::Sip { .. } => self.resolve_next_hop(now, call),
+            Target::Sip { .. } => self.call_sip(now, call),
         }
         Ok(json!({ "callId": client_call_id(caller_id), "sdp": answer }))
     }

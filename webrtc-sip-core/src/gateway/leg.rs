@@ -1,5 +1,6 @@
 //! What the control plane knows of a call and its two legs.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -13,7 +14,6 @@ use crate::sdp::{PendingSipOffer, PendingWebRtcOffer, SipNegotiator, WebRtcNegot
 use crate::sip::Uri;
 
 use super::MediaPorts;
-use super::config::SipTarget;
 
 /// A call with its legs.
 #[derive(Debug)]
@@ -93,7 +93,7 @@ pub(super) struct SipLeg {
     pub(super) dialog: Option<DialogId>,
     /// Whether we sent the INVITE.
     pub(super) outbound: bool,
-    /// Where the INVITE goes; used up when it is sent.
+    /// Where the INVITE goes.
     pub(super) target: Option<OutboundTarget>,
     pub(super) ports: Option<MediaPorts>,
     pub(super) negotiator: Option<SipNegotiator>,
@@ -118,8 +118,9 @@ pub(super) struct SipLeg {
 #[derive(Debug)]
 pub(super) struct OutboundTarget {
     pub(super) request_uri: Uri,
-    pub(super) next_hop: SipTarget,
-    pub(super) address: Option<SocketAddr>,
+    pub(super) tcp: bool,
+    /// Those that haven't been tried, in order.
+    pub(super) addresses: VecDeque<SocketAddr>,
 }
 
 impl Leg {

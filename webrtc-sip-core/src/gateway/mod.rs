@@ -12,6 +12,7 @@
 //! | `browser_leg`, `sip_leg` | offer/answer and signalling of one leg |
 //! | `sip_events`, `media_events` | what the SIP endpoint and the shards report |
 //! | `routing` | where a dialled number leads |
+//! | `hosts` | the addresses of the proxy and of the routes' targets |
 //! | `snapshot` | calls outlive instances |
 //! | `registrar` | registering users at the upstream proxy |
 //! | `requests` | questions to the outside and their deadlines |
@@ -20,6 +21,7 @@ mod browser_leg;
 mod calls;
 mod client;
 mod config;
+mod hosts;
 mod interface;
 mod leg;
 mod media_events;
@@ -51,6 +53,7 @@ use crate::timer::TimerQueue;
 
 use client::rpc::RpcError;
 use client::{ClientOutput, Clients};
+use hosts::Hosts;
 use leg::CallEntry;
 use requests::{Pending, Requests};
 
@@ -74,9 +77,9 @@ pub struct Gateway {
     calls: BTreeMap<CallId, CallEntry>,
     legs: HashMap<LegId, (CallId, Side)>,
     dialogs: HashMap<DialogId, LegId>,
-    /// Whether each of our users' registrations stands at the proxy.
-    registrations: BTreeMap<RegistrationId, bool>,
-    proxy_address: Option<SocketAddr>,
+    /// Our users' registrations at the proxy.
+    registrations: BTreeMap<RegistrationId, registrar::Registration>,
+    hosts: Hosts,
     requests: Requests,
     /// One deadline a call.
     timers: TimerQueue<CallId>,
@@ -108,6 +111,7 @@ impl Gateway {
         let mut gateway = Gateway {
             clients: Clients::new(&config, crypto.clone()),
             sip: Endpoint::new(endpoint, crypto.clone(), seed),
+            hosts: Hosts::new(now, &config),
             config,
             crypto,
             rng: Rng::split(seed, "gateway"),
@@ -117,7 +121,6 @@ impl Gateway {
             legs: HashMap::new(),
             dialogs: HashMap::new(),
             registrations: BTreeMap::new(),
-            proxy_address: None,
             requests: Requests::default(),
             timers: TimerQueue::default(),
             events: VecDeque::new(),
@@ -127,7 +130,7 @@ impl Gateway {
             replay: None,
             draining: false,
         };
-        gateway.resolve_proxy(now);
+        gateway.look_up_hosts(now);
         gateway
     }
 
@@ -252,10 +255,6 @@ impl Gateway {
                 };
                 self.finish_sign_in(now, link, rpc_id, on_websocket, identity);
             }
-            Pending::Address { call, side } => {
-                let ip = first_address(answer);
-                self.on_next_hop_address(now, call, side, ip);
-            }
             Pending::Ports { call, side, .. } => {
                 let ports = match answer {
                     Some(Answer::MediaPorts(ports)) => ports,
@@ -269,10 +268,7 @@ impl Gateway {
             }
             // Only its deadline brings it here.
             Pending::LegSnapshot { call } => self.give_up_snapshot(call),
-            Pending::Proxy => {
-                let ip = first_address(answer);
-                self.on_proxy_address(now, ip);
-            }
+            Pending::Host { host } => self.on_host_addresses(now, &host, answer),
         }
     }
 
@@ -323,6 +319,7 @@ impl Gateway {
         while let Some(call) = self.timers.pop_due(now) {
             self.on_call_timer(now, call);
         }
+        self.look_up_hosts(now);
         self.drain_sip(now);
     }
 
@@ -353,6 +350,7 @@ impl Gateway {
             self.clients.poll_timeout(),
             self.requests.next_deadline(),
             self.timers.next_deadline(),
+            self.hosts.due,
         ]
         .into_iter()
         .flatten()
@@ -378,7 +376,7 @@ impl Gateway {
             legs: self.legs.len() as u64,
             requests: self.requests.len() as u64,
             timers: (self.timers.len() + self.clients.timer_count() + self.requests.len()) as u64,
-            registrations: self.registrations.values().filter(|registered| **registered).count() as u64,
+            registrations: self.registrations.values().filter(|registration| registration.stands).count() as u64,
             sip: self.sip.stats(),
             ..self.counters.clone()
         }

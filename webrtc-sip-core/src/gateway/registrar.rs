@@ -1,67 +1,92 @@
 //! Registering signed-in users at the upstream SIP proxy.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use crate::ids::{RegistrationId, SignInId};
 use crate::sip::NameAddr;
-use crate::sip::endpoint::{Destination, Register, Transport};
+use crate::sip::endpoint::{Credentials, Destination, Register, Transport};
 
-use super::requests::Pending;
-use super::routing;
-use super::{Gateway, GatewayEvent, Request};
+use super::{Gateway, routing};
+
+/// A user's registration at the proxy.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Registration {
+    /// Which of the proxy's addresses it goes to.
+    address: SocketAddr,
+    /// Whether the proxy has confirmed it.
+    pub(super) stands: bool,
+}
 
 impl Gateway {
-    /// Finds the proxy's address, at the start.
-    pub(super) fn resolve_proxy(&mut self, now: Instant) {
-        let Some(proxy) = &self.config.proxy else { return };
-        if let Ok(ip) = proxy.target.host.parse::<IpAddr>() {
-            self.proxy_address = Some(SocketAddr::new(ip, proxy.target.port));
-            return;
-        }
-        let host = proxy.target.host.clone();
-        let id = self.requests.open(now, Pending::Proxy);
-        self.events.push_back(GatewayEvent::Request { id, request: Request::Resolve { host } });
+    /// The proxy's addresses, as far as they are known.
+    fn proxy_addresses(&self) -> Vec<SocketAddr> {
+        let Some(target) = self.config.proxy.as_ref().map(|proxy| &proxy.target) else { return Vec::new() };
+        self.hosts.addresses(&target.host).into_iter().map(|ip| SocketAddr::new(ip, target.port)).collect()
     }
 
-    pub(super) fn on_proxy_address(&mut self, now: Instant, ip: Option<IpAddr>) {
-        let Some(proxy) = &self.config.proxy else { return };
-        self.proxy_address = ip.map(|ip| SocketAddr::new(ip, proxy.target.port));
+    /// The proxy's addresses are known, again or for the first time.
+    pub(super) fn proxy_resolved(&mut self, now: Instant) {
+        let addresses = self.proxy_addresses();
+        let moved = self.registrations.iter().filter(|(_, registration)| !addresses.contains(&registration.address));
+        for id in moved.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.redirect(id, &addresses);
+        }
         for sign_in in self.clients.ids() {
             self.register(now, sign_in);
         }
     }
 
+    /// A registration goes to the first of these addresses from its next request on that is another one.
+    fn redirect(&mut self, id: RegistrationId, addresses: &[SocketAddr]) {
+        let Some(registration) = self.registrations.get_mut(&id) else { return };
+        let other = addresses.iter().filter(|address| **address != registration.address);
+        let taken = other.copied().find(|address| self.sip.redirect_registration(id, *address).is_ok());
+        registration.address = taken.unwrap_or(registration.address);
+    }
+
     /// Registers a user, where there is a proxy with a known address.
     pub(super) fn register(&mut self, now: Instant, id: SignInId) {
-        let (Some(proxy), Some(address)) = (&self.config.proxy, self.proxy_address) else { return };
+        let Some(proxy) = &self.config.proxy else { return };
+        // Before they are known there is nothing to do; `proxy_resolved` follows.
+        let addresses = self.proxy_addresses();
+        if addresses.is_empty() {
+            return;
+        }
         let Some(sign_in) = self.clients.get(id).filter(|sign_in| sign_in.registration.is_none()) else { return };
         let identity = &sign_in.identity;
+        // A sign-in that was taken over for its calls alone isn't where the user is reached.
+        if self.clients.by_user(&identity.user) != Some(id) {
+            return;
+        }
         let (Some(registrar), Some(aor)) =
             (routing::host_address(&proxy.domain), routing::address(&identity.user, &proxy.domain))
         else {
             self.counters.failed_registrations += 1;
             return;
         };
-        let register = Register {
-            destination: Destination {
-                transport: if proxy.target.tcp { Transport::Tcp } else { Transport::Udp },
-                address,
-            },
-            registrar,
-            aor: NameAddr::new(aor).with_display_name(identity.display_name.clone().unwrap_or_default()),
-            contact_user: identity.user.clone(),
-            expires: proxy.registration_lifetime,
-            credentials: identity.sip_credentials.clone().map(Into::into),
+        let transport = if proxy.target.tcp { Transport::Tcp } else { Transport::Udp };
+        let aor = NameAddr::new(aor).with_display_name(identity.display_name.clone().unwrap_or_default());
+        let (contact_user, expires) = (identity.user.clone(), proxy.registration_lifetime);
+        let credentials: Option<Credentials> = identity.sip_credentials.clone().map(Into::into);
+        let registered = addresses.into_iter().find_map(|address| {
+            let register = Register {
+                destination: Destination { transport, address },
+                registrar: registrar.clone(),
+                aor: aor.clone(),
+                contact_user: contact_user.clone(),
+                expires,
+                credentials: credentials.clone(),
+            };
+            self.sip.register(now, register).ok().map(|registration| (registration, address))
+        });
+        let Some((registration, address)) = registered else {
+            self.counters.failed_registrations += 1;
+            return;
         };
-        match self.sip.register(now, register) {
-            Ok(registration) => {
-                self.registrations.insert(registration, false);
-                if let Some(sign_in) = self.clients.get_mut(id) {
-                    sign_in.registration = Some(registration);
-                }
-            }
-            Err(_) => self.counters.failed_registrations += 1,
+        self.registrations.insert(registration, Registration { address, stands: false });
+        if let Some(sign_in) = self.clients.get_mut(id) {
+            sign_in.registration = Some(registration);
         }
     }
 
@@ -83,16 +108,24 @@ impl Gateway {
         let _ = self.sip.unregister(now, registration);
     }
 
-    pub(super) fn on_registered(&mut self, registration: RegistrationId) {
-        if let Some(registered) = self.registrations.get_mut(&registration) {
-            *registered = true;
+    pub(super) fn on_registered(&mut self, id: RegistrationId) {
+        if let Some(registration) = self.registrations.get_mut(&id) {
+            registration.stands = true;
         }
     }
 
-    pub(super) fn on_registration_failed(&mut self, registration: RegistrationId) {
-        if let Some(registered) = self.registrations.get_mut(&registration) {
-            *registered = false;
-            self.counters.failed_registrations += 1;
+    /// The endpoint tries again by itself, after a pause; where nobody answered, at the proxy's next address.
+    pub(super) fn on_registration_failed(&mut self, id: RegistrationId, status: u16) {
+        let Some(registration) = self.registrations.get_mut(&id) else { return };
+        registration.stands = false;
+        let address = registration.address;
+        self.counters.failed_registrations += 1;
+        if matches!(status, 408 | 503) {
+            let mut addresses = self.proxy_addresses();
+            if let Some(index) = addresses.iter().position(|known| *known == address) {
+                addresses.rotate_left(index);
+            }
+            self.redirect(id, &addresses);
         }
     }
 }

@@ -17,16 +17,14 @@ const DEADLINE: Duration = Duration::from_secs(10);
 pub(super) enum Pending {
     /// `session.signIn` on this link, to be answered under this JSON-RPC id.
     SignIn { link: LinkId, rpc_id: Option<Value>, on_websocket: bool },
-    /// The next hop of a SIP leg.
-    Address { call: CallId, side: Side },
     /// The RTP ports of a SIP leg.
     Ports { call: CallId, side: Side },
     /// Where the peer of a SIP leg takes media.
     MediaAddress { call: CallId, side: Side, rtp_port: u16, rtcp_port: u16 },
     /// The media plane's half of a snapshot.
     LegSnapshot { call: CallId },
-    /// The address of the upstream proxy.
-    Proxy,
+    /// The addresses of a configured host.
+    Host { host: String },
 }
 
 /// The table of open questions.

@@ -54,7 +54,7 @@ pub(super) fn find(
         return Ok(Target::User(sign_in));
     }
     let (next_hop, domain) = next_hop(config, dialled).ok_or(RpcError::Unroutable)?;
-    let request_uri = address(dialled, domain).ok_or(RpcError::BadNumber)?;
+    let request_uri = address(dialled, &domain).ok_or(RpcError::BadNumber)?;
     Ok(Target::Sip { request_uri, next_hop })
 }
 
@@ -75,17 +75,24 @@ fn find_uri(config: &GatewayConfig, dialled: &str) -> Result<Target, RpcError> {
     Ok(Target::Sip { request_uri, next_hop })
 }
 
-fn next_hop<'a>(config: &'a GatewayConfig, number: &str) -> Option<(SipTarget, &'a str)> {
+/// The next hop for a number and the host part of the address that is called there: the proxy's domain, or the peer of a
+/// route itself, which may know no other as its own.
+fn next_hop(config: &GatewayConfig, number: &str) -> Option<(SipTarget, String)> {
     let takes = |rule: &RouteMatch| match rule {
         RouteMatch::Exactly(numbers) => numbers.iter().any(|n| n == number),
         RouteMatch::Prefix(prefix) => number.starts_with(prefix.as_str()),
     };
     let route = config.routes.iter().find(|route| takes(&route.matches));
     match (route, &config.proxy) {
-        (Some(route), _) => Some((route.target.clone(), &config.domain)),
-        (None, Some(proxy)) => Some((proxy.target.clone(), &proxy.domain)),
+        (Some(route), _) => Some((route.target.clone(), host_part(&route.target))),
+        (None, Some(proxy)) => Some((proxy.target.clone(), proxy.domain.clone())),
         (None, None) => None,
     }
+}
+
+fn host_part(target: &SipTarget) -> String {
+    let host = if target.host.contains(':') { format!("[{}]", target.host) } else { target.host.clone() };
+    if target.port == SIP_PORT { host } else { format!("{host}:{}", target.port) }
 }
 
 #[cfg(test)]
@@ -126,8 +133,8 @@ mod tests {
     fn numbers_find_their_way() {
         let to = |uri: &str, port| Ok((uri.to_owned(), port));
         assert_eq!(way("1002", true), to("signin-2", 0));
-        assert_eq!(way(" echo ", true), to("sip:echo@localhost", 1));
-        assert_eq!(way("+4930", false), to("sip:+4930@localhost", 2));
+        assert_eq!(way(" echo ", true), to("sip:echo@127.0.0.1:1", 1));
+        assert_eq!(way("+4930", false), to("sip:+4930@127.0.0.1:2", 2));
         assert_eq!(way("555", true), to("sip:555@example.org", 3));
         assert_eq!(way("555", false), Err(RpcError::Unroutable));
         assert_eq!(way("", false), Err(RpcError::BadNumber));

@@ -215,13 +215,10 @@ impl Gateway {
     /// A sign-in that another instance had, unless it is here already.
     pub(super) fn restore_sign_in(&mut self, now: Instant, shard: ShardId, snapshot: SignInSnapshot) -> SignInId {
         let expires_at = now + snapshot.expires_at.duration_since(self.wall_clock_now()).unwrap_or_default();
-        let user = snapshot.identity.user.clone();
         let (id, is_new) = self.clients.restore(now, shard, expires_at, snapshot);
         if is_new {
             *self.sign_ins_per_shard.entry(shard).or_default() += 1;
-            if self.clients.by_user(&user) == Some(id) {
-                self.register(now, id);
-            }
+            self.register(now, id);
         }
         id
     }

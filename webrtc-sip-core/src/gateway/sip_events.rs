@@ -47,6 +47,9 @@ impl Gateway {
             }),
             SipEvent::Failed { dialog, failure } => self.with_dialog(dialog, |this, call, side| {
                 this.dialog_is_gone(call, side);
+                if matches!(failure.status, 408 | 503) && this.try_next_address(now, call, side) {
+                    return;
+                }
                 let rang = this.phase_of(call) >= Some(CallPhase::Ringing);
                 this.with_call(now, call, |call| call.handle_left(side, reason_of_failure(&failure, rang)));
             }),
@@ -71,7 +74,7 @@ impl Gateway {
                 }
             }),
             SipEvent::Registered { registration, .. } => self.on_registered(registration),
-            SipEvent::RegistrationFailed { registration, .. } => self.on_registration_failed(registration),
+            SipEvent::RegistrationFailed { registration, status } => self.on_registration_failed(registration, status),
             SipEvent::Unregistered { .. } => {}
             SipEvent::OpenFlow { flow, remote } => self.events.push_back(GatewayEvent::OpenFlow { flow, remote }),
             SipEvent::CloseFlow { flow } => self.events.push_back(GatewayEvent::CloseFlow { flow }),
@@ -134,10 +137,7 @@ impl Gateway {
 
     /// SIP is taken from the proxy, the routes' targets and trusted networks only.
     fn is_trusted_source(&self, source: SocketAddr) -> bool {
-        let ip = source.ip().to_canonical();
-        self.config.trusts(ip)
-            || self.proxy_address.is_some_and(|proxy| proxy.ip().to_canonical() == ip)
-            || self.config.routes.iter().any(|route| route.target.host.parse() == Ok(ip))
+        self.config.trusts(source.ip()) || self.hosts.contain(source.ip())
     }
 }
 

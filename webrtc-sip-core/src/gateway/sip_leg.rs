@@ -1,6 +1,6 @@
 //! A leg towards a SIP peer: finding it, inviting it, answering it, holding it, ending it.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -23,8 +23,10 @@ const REQUEST_PENDING: u16 = 491;
 const RINGING: u16 = 180;
 
 impl Gateway {
-    pub(super) fn outbound_sip_leg(&mut self, request_uri: Uri, next_hop: SipTarget) -> Leg {
-        let target = OutboundTarget { request_uri, next_hop, address: None };
+    pub(super) fn outbound_sip_leg(&mut self, request_uri: Uri, next_hop: &SipTarget) -> Leg {
+        let addresses = self.hosts.addresses(&next_hop.host).into_iter();
+        let addresses = addresses.map(|ip| SocketAddr::new(ip, next_hop.port)).collect();
+        let target = OutboundTarget { request_uri, tcp: next_hop.tcp, addresses };
         self.sip_leg(SipLeg { outbound: true, target: Some(target), ..SipLeg::default() })
     }
 
@@ -47,37 +49,19 @@ impl Gateway {
         self.calls.get(&call)?.leg(side).sip()?.dialog
     }
 
-    // Outbound: address, ports, INVITE
+    // Outbound: ports, INVITE
 
-    /// First step of a call to SIP: the address of the next hop.
-    pub(super) fn resolve_next_hop(&mut self, now: Instant, call: CallId) {
+    /// First step of a call to SIP: ports for its media that suit the next hop.
+    pub(super) fn call_sip(&mut self, now: Instant, call: CallId) {
         let side = Side::Callee;
-        let Some(target) = self.sip_of(call, side).and_then(|sip| sip.target.as_ref()) else { return };
-        let SipTarget { host, port, .. } = target.next_hop.clone();
-        if let Ok(ip) = host.parse::<IpAddr>() {
-            return self.on_next_hop(now, call, side, SocketAddr::new(ip, port));
-        }
-        let id = self.requests.open(now, Pending::Address { call, side });
-        self.events.push_back(GatewayEvent::Request { id, request: Request::Resolve { host } });
-    }
-
-    /// The next hop's host name has been looked up.
-    pub(super) fn on_next_hop_address(&mut self, now: Instant, call: CallId, side: Side, ip: Option<IpAddr>) {
-        let port = self.sip_of(call, side).and_then(|sip| sip.target.as_ref()).map(|target| target.next_hop.port);
-        match ip.zip(port) {
-            Some((ip, port)) => self.on_next_hop(now, call, side, SocketAddr::new(ip, port)),
+        let target = self.sip_of(call, side).and_then(|sip| sip.target.as_ref());
+        match target.and_then(|target| target.addresses.front().copied()) {
+            Some(address) => self.request_ports(now, call, side, address),
             None => self.with_call(now, call, |call| call.handle_left(side, EndReason::Unreachable)),
         }
     }
 
-    fn on_next_hop(&mut self, now: Instant, call: CallId, side: Side, address: SocketAddr) {
-        if let Some(target) = self.sip_of(call, side).and_then(|sip| sip.target.as_mut()) {
-            target.address = Some(address);
-        }
-        self.request_ports(now, call, side, address);
-    }
-
-    /// Second step, and the first of a call from SIP: ports for its media.
+    /// First step of every SIP leg: ports for its media.
     pub(super) fn request_ports(&mut self, now: Instant, call: CallId, side: Side, towards: SocketAddr) {
         let Some(shard) = self.calls.get(&call).map(|entry| entry.shard) else { return };
         let id = self.requests.open(now, Pending::Ports { call, side });
@@ -113,7 +97,8 @@ impl Gateway {
         }
     }
 
-    /// Third step: the INVITE with our offer.
+    /// Second step: the INVITE with our offer, to the first address that one can be sent to. Once that has failed, to the
+    /// next (RFC 3263 section 4.3).
     fn send_invite(&mut self, now: Instant, call: CallId, side: Side) {
         let Some(from_party) = self.calls.get(&call).map(|entry| entry.from.clone()) else { return };
         let domain = self.config.proxy.as_ref().map_or(&self.config.domain, |proxy| &proxy.domain).clone();
@@ -123,41 +108,54 @@ impl Gateway {
             .and_then(|sign_in| sign_in.identity.sip_credentials.clone())
             .map(Into::into);
         let Some(sip) = self.sip_of(call, side) else { return };
-        let (Some(target), Some(negotiator)) = (sip.target.take(), sip.negotiator.as_mut()) else { return };
-        let Some(address) = target.address else { return };
+        let (Some(target), Some(negotiator)) = (sip.target.as_mut(), sip.negotiator.as_mut()) else { return };
         let (sdp, pending) = negotiator.offer();
         sip.pending = Some(pending);
+        let transport = if target.tcp { Transport::Tcp } else { Transport::Udp };
+        let (request_uri, addresses) = (target.request_uri.clone(), std::mem::take(&mut target.addresses));
         let from = routing::address(&from_party.number, &domain)
             .map(|uri| NameAddr::new(uri).with_display_name(from_party.display_name.unwrap_or_default()));
+        let mut addresses = addresses.into_iter();
         let invited = from.and_then(|from| {
-            let invite = Invite {
-                destination: Destination {
-                    transport: if target.next_hop.tcp { Transport::Tcp } else { Transport::Udp },
-                    address,
-                },
-                to: NameAddr::new(target.request_uri.clone()),
-                request_uri: target.request_uri,
-                from,
-                contact_user: from_party.number,
-                body: sdp.into(),
-                route: Vec::new(),
-                headers: Headers::default(),
-                content_type: "application/sdp".to_owned(),
-                credentials,
-            };
-            self.sip.invite(now, invite).ok()
+            addresses.find_map(|address| {
+                let invite = Invite {
+                    destination: Destination { transport, address },
+                    to: NameAddr::new(request_uri.clone()),
+                    request_uri: request_uri.clone(),
+                    from: from.clone(),
+                    contact_user: from_party.number.clone(),
+                    body: sdp.clone().into(),
+                    route: Vec::new(),
+                    headers: Headers::default(),
+                    content_type: "application/sdp".to_owned(),
+                    credentials: credentials.clone(),
+                };
+                self.sip.invite(now, invite).ok()
+            })
         });
-        match invited {
-            Some(dialog) => {
-                let Some(entry) = self.calls.get_mut(&call) else { return };
-                let leg = entry.leg_mut(side);
-                self.dialogs.insert(dialog, leg.id);
-                if let Some(sip) = leg.sip_mut() {
-                    sip.dialog = Some(dialog);
-                }
+        let Some(dialog) = invited else {
+            return self.with_call(now, call, |call| call.handle_left(side, EndReason::Unreachable));
+        };
+        let Some(leg) = self.calls.get_mut(&call).map(|entry| entry.leg_mut(side)) else { return };
+        self.dialogs.insert(dialog, leg.id);
+        if let Some(sip) = leg.sip_mut() {
+            sip.dialog = Some(dialog);
+            if let Some(target) = sip.target.as_mut() {
+                target.addresses = addresses.collect();
             }
-            None => self.with_call(now, call, |call| call.handle_left(side, EndReason::Unreachable)),
         }
+    }
+
+    /// Tries the next address of a host that didn't answer, or was too busy to (RFC 3263 section 4.3). Says whether there
+    /// is one.
+    pub(super) fn try_next_address(&mut self, now: Instant, call: CallId, side: Side) -> bool {
+        let calling = self.phase_of(call) == Some(CallPhase::Calling);
+        let target = self.sip_of(call, side).and_then(|sip| sip.target.as_ref());
+        let more = calling && target.is_some_and(|target| !target.addresses.is_empty());
+        if more {
+            self.send_invite(now, call, side);
+        }
+        more
     }
 
     /// The peer answered our offer, early or finally. Says whether that agreed on something.

@@ -9,7 +9,7 @@ use crate::codec::CodecKind;
 use crate::crypto::CryptoProvider;
 use crate::gateway::*;
 use crate::ids::{LinkId, RequestId, ShardId};
-use crate::io::{PacketBuf, SocketId};
+use crate::io::{PacketBuf, SocketId, Transmit};
 use crate::media::{LegStats, MediaCommand, MediaEvent};
 use crate::sdp::{IceCredentials, WebRtcLocal, WebRtcNegotiator};
 use crate::sip::{HeaderName, Message, Method, Request as SipRequest, Response};
@@ -26,6 +26,8 @@ pub(super) struct Fixture {
     pub(super) closed: Vec<(LinkId, u16)>,
     /// SIP messages that nobody has looked at.
     pub(super) sip: Vec<Message>,
+    /// Where the last SIP message went.
+    pub(super) destination: Option<SocketAddr>,
     pub(super) commands: Vec<MediaCommand>,
     /// Questions that this shell leaves to the test.
     pub(super) questions: Vec<(RequestId, Request)>,
@@ -78,6 +80,7 @@ impl Fixture {
             messages: Vec::new(),
             closed: Vec::new(),
             sip: Vec::new(),
+            destination: None,
             commands: Vec::new(),
             questions: Vec::new(),
             ended: Vec::new(),
@@ -105,7 +108,10 @@ impl Fixture {
         let mut storage = vec![0; 65_536];
         loop {
             let mut out = PacketBuf::empty(&mut storage, 0);
-            if self.gateway.poll_transmit(self.now, &mut out).is_some() {
+            if let Some(route) = self.gateway.poll_transmit(self.now, &mut out) {
+                if let Transmit::Datagram { destination, .. } = route {
+                    self.destination = Some(destination);
+                }
                 self.sip.push(Message::parse(out.as_slice()).unwrap());
             } else if let Some(event) = self.gateway.poll_event() {
                 self.execute(event);
@@ -155,6 +161,16 @@ impl Fixture {
             self.drain();
         }
         self.now = end;
+    }
+
+    /// Waits while Alice's client goes on saying that it is there.
+    pub(super) fn stay(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.now < end {
+            let heartbeat = br#"{"jsonrpc":"2.0","method":"session.heartbeat"}"#;
+            self.gateway.handle_client_message(self.now, ALICE, None, heartbeat);
+            self.wait((end - self.now).min(4 * SECOND));
+        }
     }
 
     // Clients
@@ -208,6 +224,17 @@ impl Fixture {
             false
         });
         told
+    }
+
+    // The outside
+
+    /// Answers the look-up of a name that was asked for last.
+    pub(super) fn resolve(&mut self, addresses: &[&str]) {
+        let (id, question) = self.questions.pop().expect("a name is looked up");
+        assert!(matches!(question, Request::Resolve { .. }));
+        let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
+        self.gateway.handle_answer(self.now, id, Answer::Addresses(addresses));
+        self.drain();
     }
 
     // The SIP peer

@@ -1,6 +1,7 @@
 //! Bindings at a registrar (RFC 3261 section 10.2).
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::event::{Register, SipError, SipEvent};
@@ -82,6 +83,18 @@ impl Endpoint {
         self.registrations.table.insert(id, registration);
         self.send_register(now, id);
         Ok(id)
+    }
+
+    /// From its next request on, the registration goes to another address of the same registrar.
+    ///
+    /// # Errors
+    /// [`SipError::UnknownRegistration`], [`SipError::NoSocket`].
+    pub fn redirect_registration(&mut self, id: RegistrationId, address: SocketAddr) -> Result<(), SipError> {
+        let socket = self.socket_towards(address).ok_or(SipError::NoSocket)?.socket;
+        let state = self.registrations.table.get_mut(&id).ok_or(SipError::UnknownRegistration)?;
+        state.register.destination.address = address;
+        state.socket = socket;
+        Ok(())
     }
 
     /// Removes the binding. `Unregistered` follows, whether the registrar answers or not.

@@ -1,0 +1,89 @@
+//! A proxy that is known by its name.
+
+use super::fixture::*;
+use crate::sip::Method;
+
+const PROXY: &str = "proxy.example.org";
+
+fn goes_to(f: &Fixture) -> String {
+    f.destination.expect("something was sent").ip().to_string()
+}
+
+#[test]
+fn a_name_that_resolves_late() {
+    let mut f = Fixture::new(with_proxy(PROXY));
+    f.sign_in(ALICE, "1001");
+    f.call(ALICE, "555");
+    assert_eq!(f.told(ALICE), ["call.ended unreachable"]);
+    // A look-up fails, another is never answered.
+    f.resolve(&[]);
+    f.stay(11 * SECOND);
+    assert_eq!(f.questions.len(), 1, "it is tried again");
+    f.questions.clear();
+    f.stay(21 * SECOND);
+    assert!(f.requests(Method::Register).is_empty());
+    f.resolve(&["192.0.2.7"]);
+    let register = f.sent(Method::Register);
+    f.respond(&register, 200, "registrar", "");
+    assert_eq!(f.gateway.stats().registrations, 1);
+}
+
+#[test]
+fn every_address_of_a_host_is_trusted_and_stays_so() {
+    let mut f = Fixture::new(with_proxy(PROXY));
+    f.sign_in(ALICE, "1001");
+    f.resolve(&["192.0.2.8", "192.0.2.7"]);
+    f.phone("INVITE", 1, None, "", &sdp(1, "sendrecv"));
+    assert_eq!(f.told(ALICE), ["call.incoming"]);
+    assert_eq!(f.gateway.stats().refused_sources, 0);
+
+    let mut f = Fixture::new(with_proxy(PROXY));
+    f.resolve(&["192.0.2.8"]);
+    f.phone("INVITE", 1, None, "", &sdp(1, "sendrecv"));
+    f.response(403);
+    f.wait(61 * SECOND);
+    f.resolve(&[]);
+    assert!(f.gateway.hosts.contain("192.0.2.8".parse().unwrap()), "a failed look-up takes nothing away");
+}
+
+/// RFC 3263 section 4.3.
+#[test]
+fn a_call_goes_to_the_next_address_when_one_fails() {
+    let mut f = Fixture::new(with_proxy(PROXY));
+    f.resolve(&["2001:db8::1", "192.0.2.7", "192.0.2.8"]);
+    f.sign_in(ALICE, "1001");
+    f.sip.clear();
+    f.call(ALICE, "555");
+    let first = f.sent(Method::Invite);
+    assert_eq!(goes_to(&f), "192.0.2.7", "there is no socket for the first");
+    f.respond(&first, 503, "busy", "");
+    let second = f.sent(Method::Invite);
+    assert_eq!(goes_to(&f), "192.0.2.8");
+    assert_ne!(first.headers.call_id().unwrap(), second.headers.call_id().unwrap());
+    f.respond(&second, 200, "phone", &sdp(1, "sendrecv"));
+    assert_eq!(f.told(ALICE), ["call.answered"]);
+
+    f.sip.clear();
+    f.call(ALICE, "555");
+    let first = f.sent(Method::Invite);
+    f.respond(&first, 180, "phone", "");
+    f.respond(&first, 503, "phone", "");
+    assert!(f.requests(Method::Invite).is_empty(), "a phone that rang has been found");
+    assert_eq!(f.told(ALICE), ["call.ringing", "call.ended unreachable"]);
+}
+
+#[test]
+fn a_registration_goes_to_the_next_address_when_one_fails() {
+    let mut f = Fixture::new(with_proxy(PROXY));
+    f.resolve(&["192.0.2.7", "192.0.2.8"]);
+    f.sign_in(ALICE, "1001");
+    assert_eq!(goes_to(&f), "192.0.2.7");
+    let register = f.sent(Method::Register);
+    f.respond(&register, 503, "registrar", "");
+    assert_eq!(f.gateway.stats().failed_registrations, 1);
+    f.stay(31 * SECOND);
+    assert_eq!(goes_to(&f), "192.0.2.8");
+    let register = f.sent(Method::Register);
+    f.respond(&register, 200, "registrar", "");
+    assert_eq!(f.gateway.stats().registrations, 1);
+}
