@@ -44,7 +44,7 @@ pub(super) fn find(
         return Err(RpcError::BadNumber);
     }
     if dialled.starts_with("sip:") {
-        return find_uri(config, dialled);
+        return find_uri(config, dialled, user);
     }
     let is_number = !dialled.is_empty() && dialled.bytes().all(|b| b.is_ascii_alphanumeric() || b"+*#-_.".contains(&b));
     if !is_number {
@@ -58,10 +58,20 @@ pub(super) fn find(
     Ok(Target::Sip { request_uri, next_hop })
 }
 
-/// A whole SIP address goes through the proxy where there is one, else straight to its host if that is trusted.
-fn find_uri(config: &GatewayConfig, dialled: &str) -> Result<Target, RpcError> {
+/// A whole SIP address that is a user's leads to them. Any other goes through the proxy where there is one, else straight to its host if that is trusted.
+fn find_uri(
+    config: &GatewayConfig,
+    dialled: &str,
+    user: impl FnOnce(&str) -> Option<SignInId>,
+) -> Result<Target, RpcError> {
     let request_uri: Uri = dialled.parse().map_err(|_| RpcError::BadNumber)?;
     let sip_uri = request_uri.as_sip().ok_or(RpcError::BadNumber)?;
+    let domains = [Some(&config.domain), config.proxy.as_ref().map(|proxy| &proxy.domain)];
+    let host = sip_uri.host.to_string();
+    let is_ours = domains.into_iter().flatten().any(|domain| domain.eq_ignore_ascii_case(&host));
+    if let Some(sign_in) = sip_uri.user().filter(|_| is_ours && sip_uri.port.is_none()).and_then(|name| user(&name)) {
+        return Ok(Target::User(sign_in));
+    }
     let trusted_ip = sip_uri.host.ip().filter(|ip| config.trusts(*ip));
     let next_hop = match (trusted_ip, &config.proxy) {
         (Some(ip), _) => SipTarget {
@@ -147,6 +157,10 @@ mod tests {
         assert_eq!(way("sip:bob@127.0.0.1:5070", true), Ok(("sip:bob@127.0.0.1:5070".into(), 5070)));
         assert_eq!(way("sip:bob@192.0.2.1", true), Ok(("sip:bob@192.0.2.1".into(), 3)));
         assert_eq!(way("sip:bob@192.0.2.1", false), Err(RpcError::Unroutable));
+        assert_eq!(way("sip:1002@example.org", true), Ok(("signin-2".into(), 0)));
+        assert_eq!(way("sip:1002@LocalHost", false), Ok(("signin-2".into(), 0)));
+        assert_eq!(way("sip:1003@example.org", true), Ok(("sip:1003@example.org".into(), 3)));
+        assert_eq!(way("sip:1002@192.0.2.1", true), Ok(("sip:1002@192.0.2.1".into(), 3)));
         assert_eq!(way("sip:@@", false), Err(RpcError::BadNumber));
     }
 }

@@ -191,7 +191,7 @@ impl Gateway {
         for leg in calls {
             self.client_leaves(now, leg, reason);
         }
-        let Some(sign_in) = self.clients.remove(id, error) else { return };
+        let Some(sign_in) = self.clients.remove(now, id, error) else { return };
         if let Some(count) = self.sign_ins_per_shard.get_mut(&sign_in.shard) {
             *count = count.saturating_sub(1);
         }

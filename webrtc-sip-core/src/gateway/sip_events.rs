@@ -13,8 +13,11 @@ use super::leg::Party;
 use super::{Gateway, GatewayEvent};
 
 const FORBIDDEN: u16 = 403;
-const NOT_FOUND: u16 = 404;
+/// For users who aren't signed in: whether there are such users isn't known here (RFC 3261 section 21.4.18).
+const TEMPORARILY_UNAVAILABLE: u16 = 480;
 const BUSY_HERE: u16 = 486;
+/// Characters of a caller's number or name that are shown and kept.
+const MAX_PARTY_CHARS: usize = 128;
 const UNAVAILABLE: u16 = 503;
 
 impl Gateway {
@@ -116,16 +119,16 @@ impl Gateway {
             return refuse(self, UNAVAILABLE);
         }
         let number = invite.request_uri.user().unwrap_or_default();
-        let Some(callee) = self.clients.by_user(&number) else { return refuse(self, NOT_FOUND) };
-        let Some(user) = self.clients.get(callee) else { return refuse(self, NOT_FOUND) };
+        let Some(callee) = self.clients.by_user(&number) else { return refuse(self, TEMPORARILY_UNAVAILABLE) };
+        let Some(user) = self.clients.get(callee) else { return refuse(self, TEMPORARILY_UNAVAILABLE) };
         if user.calls.len() >= self.config.max_calls_per_sign_in {
             return refuse(self, BUSY_HERE);
         }
         let shard = user.shard;
         let to = self.party_of(callee);
         let from = Party {
-            number: invite.from.uri.user().map_or_else(|| invite.from.uri.to_string(), Into::into),
-            display_name: invite.from.display_name,
+            number: shorten(invite.from.uri.user().map_or_else(|| invite.from.uri.to_string(), Into::into)),
+            display_name: invite.from.display_name.map(shorten),
         };
         let offer = Some(invite.body).filter(|body| !body.is_empty());
         let caller = self.inbound_sip_leg(invite.dialog, offer);
@@ -138,6 +141,13 @@ impl Gateway {
     /// SIP is taken from the proxy, the routes' targets and trusted networks only.
     fn is_trusted_source(&self, source: SocketAddr) -> bool {
         self.config.trusts(source.ip()) || self.hosts.contain(source.ip())
+    }
+}
+
+fn shorten(text: String) -> String {
+    match text.char_indices().nth(MAX_PARTY_CHARS) {
+        Some((end, _)) => text[..end].to_owned(),
+        None => text,
     }
 }
 

@@ -70,7 +70,7 @@ impl Gateway {
 
     pub(super) fn on_media_ports(&mut self, now: Instant, call: CallId, side: Side, ports: Option<MediaPorts>) {
         let Some(ports) = ports else {
-            return self.with_call(now, call, |call| call.handle_left(side, EndReason::TooMany));
+            return self.with_call(now, call, |call| call.handle_gateway_end(EndReason::TooMany));
         };
         let alive = self.phase_of(call).is_some_and(|phase| phase != CallPhase::Ended);
         let codecs = self.config.sip_codecs.clone();

@@ -287,7 +287,7 @@ impl Clients {
     }
 
     /// Forgets a sign-in. A link of its own is closed with `error`, where there is one.
-    pub(crate) fn remove(&mut self, id: SignInId, error: Option<(u16, RpcError)>) -> Option<SignIn> {
+    pub(crate) fn remove(&mut self, now: Instant, id: SignInId, error: Option<(u16, RpcError)>) -> Option<SignIn> {
         let sign_in = self.sign_ins.remove(&id)?;
         self.tokens.remove(&sign_in.token_digest);
         if self.users.get(&sign_in.identity.user) == Some(&id) {
@@ -299,16 +299,17 @@ impl Clients {
         for link in [sign_in.websocket, sign_in.poll].into_iter().flatten() {
             match error {
                 Some((status, error)) => self.refuse(link, status, error),
-                None => self.detach(link),
+                None => self.detach(now, link),
             }
         }
         Some(sign_in)
     }
 
     /// Takes the sign-in from a WebSocket that stays open; answers a pending poll.
-    fn detach(&mut self, link: LinkId) {
+    fn detach(&mut self, now: Instant, link: LinkId) {
         if let Some(websocket) = self.websockets.get_mut(&link) {
             websocket.sign_in = None;
+            self.timers.set(ClientTimer::Unauthenticated(link), now + self.dead_after);
         }
         if self.polls.remove(&link).is_some() {
             self.refuse(link, 401, RpcError::NotSignedIn);
@@ -506,7 +507,7 @@ mod tests {
         assert!(f.clients.resume(f.now, LinkId(2), &token, 0).is_ok());
         assert_eq!(f.advance(Duration::from_secs(29)), []);
         assert_eq!(f.advance(Duration::from_secs(1)), [ClientEvent::Gone(id)]);
-        f.clients.remove(id, None);
+        f.clients.remove(f.now, id, None);
         assert_eq!((f.clients.len(), f.clients.timer_count()), (0, 0));
     }
 
@@ -552,6 +553,17 @@ mod tests {
     }
 
     #[test]
+    fn a_websocket_that_signed_out_has_to_sign_in_again_or_close() {
+        let mut f = Fixture::new();
+        let (id, ..) = f.sign_in(LINK);
+        f.clients.remove(f.now, id, None);
+        assert!(f.outputs().is_empty());
+        f.advance(Duration::from_secs(10));
+        assert!(matches!(f.outputs()[..], [ClientOutput::Close { link: LINK, status: 401, .. }]));
+        assert_eq!((f.clients.link_count(), f.clients.timer_count()), (0, 0));
+    }
+
+    #[test]
     fn websockets_are_limited() {
         let config = GatewayConfig { max_websockets: 2, ..GatewayConfig::default() };
         let mut clients = Clients::new(&config, CryptoProvider::seeded(&[1; 32]));
@@ -591,7 +603,7 @@ mod tests {
         assert!(is_new && restored != newer);
         assert_eq!(f.clients.restore(f.now, ShardId(0), f.now, snapshot), (restored, false));
         assert_eq!(f.clients.by_user(USER), Some(newer));
-        f.clients.remove(restored, None);
+        f.clients.remove(f.now, restored, None);
         assert_eq!(f.clients.by_user(USER), Some(newer));
         assert_eq!(f.clients.resume(f.now, LinkId(2), &old_token, 0), Err(RpcError::NotSignedIn));
         assert_eq!(f.clients.resume(f.now, LinkId(3), &token, 0), Ok(newer));
@@ -603,7 +615,7 @@ mod tests {
         let (first, ..) = f.sign_in(LINK);
         let (second, _, displaced) = f.sign_in(LinkId(2));
         assert_eq!(displaced, Some(first));
-        f.clients.remove(first, Some((409, RpcError::NotSignedIn)));
+        f.clients.remove(f.now, first, Some((409, RpcError::NotSignedIn)));
         assert_eq!(f.clients.by_user(USER), Some(second));
         assert!(matches!(f.outputs()[..], [ClientOutput::Close { link: LINK, status: 409, .. }]));
     }
