@@ -5,7 +5,7 @@
 help:
 	@echo "make run         build the gateway and start it with demo users on http://127.0.0.1:8080/"
 	@echo "make test        run every test, calls with real browsers and SIP phones included"
-	@echo "make bench       measure"
+	@echo "make bench       measure calls, users and packets beside floors and aims (about five minutes)"
 	@echo "make fmt         format the code"
 	@echo "make lint        check format, lints and dependencies"
 	@echo "make setup       install what the commands above need"
@@ -21,6 +21,8 @@ test:
 
 bench:
 	@scripts/setup.sh run
+	cargo build --release --package gateway-bin --package benches
+	target/release/load
 	cargo bench --package benches
 
 fmt:

@@ -2,18 +2,16 @@
 //! ticks every millisecond. Packets of different calls are spread evenly over 20 ms.
 
 use std::collections::VecDeque;
-use std::io;
-use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 use webrtc_sip_core::codec::CodecKind;
-use webrtc_sip_core::io::PacketBuf;
 use webrtc_sip_core::sip::Headers;
 use webrtc_sip_core::sip::endpoint::SipEvent;
 
-use crate::browser::{Browser, BrowserKind};
-use crate::phones::{PhoneMedia, Phones};
+use crate::browser::BrowserKind;
+use crate::call_media::CallMedia;
+use crate::phones::Phones;
 use crate::process::GatewayProcess;
 use crate::signalling::{Connector, Said, SignedIn, Way};
 use crate::speech::Speech;
@@ -21,8 +19,6 @@ use crate::speech::Speech;
 const TICK: Duration = Duration::from_millis(1);
 /// Ticks between two packets of a call, and so the number of groups that calls are spread over.
 const GROUPS: u64 = 20;
-const HEADROOM: usize = 64;
-const SLOT: usize = 2048;
 /// New calls a second.
 const CALL_RATE: u32 = 50;
 const SET_UP_TIMEOUT: Duration = Duration::from_secs(20);
@@ -79,60 +75,15 @@ pub struct Load {
 
 struct Call {
     client: SignedIn,
-    media: Option<CallMedia>,
-}
-
-struct CallMedia {
     id: Option<String>,
-    socket: UdpSocket,
-    browser: Browser,
-    phone: PhoneMedia,
-    answered: bool,
-    sent: u64,
-    frame: usize,
-}
-
-impl CallMedia {
-    fn is_up(&self) -> bool {
-        self.answered && self.browser.is_connected() && self.phone.is_connected()
-    }
-
-    /// ICE, DTLS, and what both sides hear.
-    fn listen(&mut self, now: Instant) {
-        let mut storage = [0; SLOT];
-        loop {
-            match self.socket.recv_from(&mut storage) {
-                Ok((len, source)) => self.browser.handle_datagram(now, source, &mut storage[..len]),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(_) => {}
-            }
-        }
-        self.browser.handle_timeout(now);
-        while let Some((destination, datagram)) = self.browser.poll_transmit() {
-            // Lost ones are repeated.
-            let _ = self.socket.send_to(&datagram, destination);
-        }
-        self.phone.listen();
-    }
-
-    fn speak(&mut self, browser_speech: &Speech, phone_speech: &Speech) {
-        let mut storage = [0; SLOT];
-        let mut packet = PacketBuf::empty(&mut storage, HEADROOM);
-        let (payload, step) = (browser_speech.payload(self.frame), browser_speech.timestamp_step());
-        if let Some(destination) = self.browser.speak(payload, step, &mut packet) {
-            self.sent += u64::from(self.socket.send_to(packet.as_slice(), destination).is_ok());
-        }
-        let payload = phone_speech.payload(self.frame);
-        self.sent += u64::from(self.phone.speak(payload, phone_speech.timestamp_step()));
-        self.frame += 1;
-    }
+    media: Option<CallMedia>,
 }
 
 impl Load {
     /// Signs `count` users in, each at its browser. `phones` is where the gateway sends its calls to.
     pub fn new(gateway: &GatewayProcess, phones: Phones, codecs: Codecs, count: usize) -> Self {
         let connector = Connector::new(gateway);
-        let call = |user| Call { client: connector.sign_in(Way::WebSocket, user), media: None };
+        let call = |user| Call { client: connector.sign_in(Way::WebSocket, user), id: None, media: None };
         Load {
             kind: BrowserKind::new(&[codecs.browser]),
             codecs,
@@ -163,13 +114,8 @@ impl Load {
     }
 
     fn create(&mut self, index: usize) {
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback has free ports");
-        socket.set_nonblocking(true).expect("it is a socket");
-        let address: SocketAddr = socket.local_addr().expect("it is bound");
-        let mut browser = Browser::new(Instant::now(), &self.kind, address);
-        let offer = browser.offer();
-        let phone = PhoneMedia::new(self.codecs.phone, index as u32 + 1);
-        let media = CallMedia { id: None, socket, browser, phone, answered: false, sent: 0, frame: index };
+        let mut media = CallMedia::new(Instant::now(), &self.kind, self.codecs.phone, index as u32 + 1);
+        let offer = media.browser.offer();
         let call = &mut self.calls[index];
         call.media = Some(media);
         call.client.request("call.create", json!({"to": format!("9{index}"), "sdp": offer}));
@@ -190,7 +136,8 @@ impl Load {
     /// Ends all calls and waits until the phones have no dialog left.
     pub fn hang_up(&mut self) {
         for call in &mut self.calls {
-            if let Some(id) = call.media.take().and_then(|media| media.id) {
+            call.media = None;
+            if let Some(id) = call.id.take() {
                 call.client.request("call.hangup", json!({ "callId": id }));
             }
         }
@@ -259,14 +206,14 @@ impl Load {
     fn serve_client(&mut self, now: Instant, index: usize) {
         let call = &mut self.calls[index];
         if self.tick % 4_000 == index as u64 % 4_000 {
-            call.client.request("session.heartbeat", json!({}));
+            call.client.heartbeat();
         }
         while let Some(said) = call.client.poll() {
             let Some(media) = call.media.as_mut() else { continue };
             match said {
                 Said::Response(_, Ok(result)) => {
                     if let Some(sdp) = result["sdp"].as_str() {
-                        media.id = result["callId"].as_str().map(str::to_owned);
+                        call.id = result["callId"].as_str().map(str::to_owned);
                         media.browser.handle_answer(now, sdp).expect("the gateway's answer fits");
                     }
                 }

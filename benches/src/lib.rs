@@ -2,6 +2,7 @@
 #![deny(missing_docs)]
 
 pub mod browser;
+pub mod call_media;
 pub mod calls;
 pub mod floor;
 pub mod hearing;
@@ -9,5 +10,6 @@ pub mod parts;
 pub mod phones;
 pub mod process;
 pub mod signalling;
+pub mod soak;
 pub mod speech;
 pub mod table;

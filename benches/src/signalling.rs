@@ -49,6 +49,8 @@ enum Link {
 pub struct SignedIn {
     link: Link,
     last_id: u64,
+    /// Number of the last notification.
+    last_seq: u64,
 }
 
 /// Makes clients; one for many, because TLS settings are shared.
@@ -74,7 +76,7 @@ impl Connector {
                 let url = format!("ws://{}/v1/ws", self.gateway);
                 let (websocket, _) = tungstenite::client::client_with_config(url, stream, Some(config))
                     .expect("the gateway takes WebSockets");
-                let mut client = SignedIn { link: Link::WebSocket(Box::new(websocket)), last_id: 0 };
+                let mut client = SignedIn { link: Link::WebSocket(Box::new(websocket)), last_id: 0, last_seq: 0 };
                 let id = client.request("session.signIn", params);
                 while !matches!(client.poll(), Some(Said::Response(answered, Ok(_))) if answered == id) {}
                 socket.set_nonblocking(true).expect("it is a socket");
@@ -93,7 +95,7 @@ impl Connector {
                 events.flush().expect("the gateway takes requests");
                 let heartbeat = json!({"jsonrpc": "2.0", "id": 2, "method": "session.heartbeat", "params": {}});
                 self.post(Some(&token), &heartbeat);
-                SignedIn { link: Link::Polling { _events: events }, last_id: 2 }
+                SignedIn { link: Link::Polling { _events: events }, last_id: 2, last_seq: 0 }
             }
         }
     }
@@ -141,12 +143,23 @@ impl SignedIn {
         self.last_id
     }
 
+    /// Says that the user is there, and which notifications need not be kept any more.
+    pub fn heartbeat(&mut self) {
+        self.request("session.heartbeat", json!({ "after": self.last_seq }));
+    }
+
     /// What has arrived; none when there is nothing (yet).
     pub fn poll(&mut self) -> Option<Said> {
         let Link::WebSocket(websocket) = &mut self.link else { return None };
         loop {
             match websocket.read() {
-                Ok(Message::Text(text)) => return Some(read_message(&text)),
+                Ok(Message::Text(text)) => {
+                    let said = read_message(&text);
+                    if let Said::Notification(_, params) = &said {
+                        self.last_seq = params["seq"].as_u64().expect("notifications are numbered");
+                    }
+                    return Some(said);
+                }
                 Ok(Message::Close(frame)) => panic!("the gateway closed the WebSocket: {frame:?}"),
                 Ok(_) => {}
                 Err(tungstenite::Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return None,

@@ -27,7 +27,7 @@ pub(super) async fn call(State(state): State<Arc<HttpState>>, headers: HeaderMap
         // Also keeps pages of other origins out: they can't send this type without a preflight request.
         return StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response();
     }
-    exchange(&state, &headers, |link, bearer, reply| Outside::RpcCall { link, bearer, text, reply }).await
+    exchange(&state, headers, |link, bearer, reply| Outside::RpcCall { link, bearer, text, reply }).await
 }
 
 /// `GET /v1/events?after=N`.
@@ -36,21 +36,23 @@ pub(super) async fn poll(
     Query(query): Query<PollQuery>,
     headers: HeaderMap,
 ) -> Response {
-    exchange(&state, &headers, |link, bearer, reply| Outside::ClientPoll { link, bearer, after: query.after, reply })
+    exchange(&state, headers, |link, bearer, reply| Outside::ClientPoll { link, bearer, after: query.after, reply })
         .await
 }
 
 async fn exchange(
     state: &HttpState,
-    headers: &HeaderMap,
+    headers: HeaderMap,
     input: impl FnOnce(LinkId, Option<String>, oneshot::Sender<HttpReply>) -> Outside,
 ) -> Response {
-    if !state.origins.allow(headers) {
+    if !state.origins.allow(&headers) {
         return StatusCode::FORBIDDEN.into_response();
     }
     let link = state.links.draw();
     let (reply, answer) = oneshot::channel();
-    let input = input(link, bearer(headers), reply);
+    let input = input(link, bearer(&headers), reply);
+    // They keep the whole buffer that the request was read into, which a long poll doesn't need while it waits.
+    drop(headers);
     if state.control.outside.send(input).await.is_err() {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
