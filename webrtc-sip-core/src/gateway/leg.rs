@@ -119,6 +119,8 @@ pub(super) struct SipLeg {
 pub(super) struct OutboundTarget {
     pub(super) request_uri: Uri,
     pub(super) tcp: bool,
+    /// Only the proxy is shown the user's credentials there.
+    pub(super) is_proxy: bool,
     /// Those that haven't been tried, in order.
     pub(super) addresses: VecDeque<SocketAddr>,
 }

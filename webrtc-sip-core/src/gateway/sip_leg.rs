@@ -9,7 +9,7 @@ use crate::call::{CallPhase, EndReason, Ending, Side};
 use crate::ids::{CallId, DialogId};
 use crate::media::{MediaCommand, PlainLegConfig};
 use crate::sdp::{AgreedSip, Direction, RemoteMedia, SipLocal, SipNegotiator};
-use crate::sip::endpoint::{Destination, Invite, Transport};
+use crate::sip::endpoint::{Credentials, Destination, Invite, Transport};
 use crate::sip::{HeaderName, Headers, NameAddr, Reason, Uri};
 
 use super::config::SipTarget;
@@ -26,7 +26,8 @@ impl Gateway {
     pub(super) fn outbound_sip_leg(&mut self, request_uri: Uri, next_hop: &SipTarget) -> Leg {
         let addresses = self.hosts.addresses(&next_hop.host).into_iter();
         let addresses = addresses.map(|ip| SocketAddr::new(ip, next_hop.port)).collect();
-        let target = OutboundTarget { request_uri, tcp: next_hop.tcp, addresses };
+        let is_proxy = self.config.proxy.as_ref().is_some_and(|proxy| proxy.target == *next_hop);
+        let target = OutboundTarget { request_uri, tcp: next_hop.tcp, is_proxy, addresses };
         self.sip_leg(SipLeg { outbound: true, target: Some(target), ..SipLeg::default() })
     }
 
@@ -109,6 +110,7 @@ impl Gateway {
             .map(Into::into);
         let Some(sip) = self.sip_of(call, side) else { return };
         let (Some(target), Some(negotiator)) = (sip.target.as_mut(), sip.negotiator.as_mut()) else { return };
+        let credentials: Option<Credentials> = credentials.filter(|_| target.is_proxy);
         let (sdp, pending) = negotiator.offer();
         sip.pending = Some(pending);
         let transport = if target.tcp { Transport::Tcp } else { Transport::Udp };

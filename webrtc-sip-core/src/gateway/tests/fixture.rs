@@ -135,7 +135,8 @@ impl Fixture {
                 self.commands.push(command);
             }
             GatewayEvent::Request { id, request: Request::Authenticate { user, .. } } if !self.slow_directory => {
-                let identity = Identity { user, display_name: None, sip_credentials: None };
+                let sip_credentials = Some(SipCredentials { user: user.clone(), password: "secret".into() });
+                let identity = Identity { user, display_name: None, sip_credentials };
                 self.gateway.handle_answer(self.now, id, Answer::Identity(Ok(identity)));
             }
             GatewayEvent::Request { id, request: Request::BindMediaPorts { shard, .. } } => {

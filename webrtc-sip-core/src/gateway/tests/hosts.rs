@@ -1,7 +1,8 @@
 //! A proxy that is known by its name.
 
 use super::fixture::*;
-use crate::sip::Method;
+use crate::gateway::GatewayConfig;
+use crate::sip::{HeaderName, Method};
 
 const PROXY: &str = "proxy.example.org";
 
@@ -86,4 +87,21 @@ fn a_registration_goes_to_the_next_address_when_one_fails() {
     let register = f.sent(Method::Register);
     f.respond(&register, 200, "registrar", "");
     assert_eq!(f.gateway.stats().registrations, 1);
+}
+
+/// A user's credentials at the proxy are nobody else's business.
+#[test]
+fn only_the_proxy_is_answered_when_it_asks_who_calls() {
+    let mut f = Fixture::new(GatewayConfig { routes: config().routes, ..with_proxy("192.0.2.8") });
+    f.sign_in(ALICE, "1001");
+    for (number, answered) in [("555", true), ("phone", false)] {
+        f.sip.clear();
+        f.call(ALICE, number);
+        let invite = f.sent(Method::Invite);
+        let mut challenge = invite.response(401);
+        challenge.headers.push(HeaderName::WwwAuthenticate, "Digest realm=\"r\", nonce=\"n\", algorithm=MD5");
+        f.receive(challenge);
+        let again = f.requests(Method::Invite);
+        assert_eq!(again.iter().any(|invite| invite.headers.contains(HeaderName::Authorization)), answered, "{number}");
+    }
 }
