@@ -92,3 +92,43 @@ fn a_browser_that_never_comes_back_leaves_nothing_behind() {
     let stats = world.node(second).gateway.stats();
     assert_eq!((stats.sign_ins, stats.calls, stats.legs, stats.sip.dialogs), (0, 0, 0, 0), "{stats:?}");
 }
+
+#[test]
+fn sequence_numbers_that_have_wrapped_survive_a_takeover() {
+    let mut world = World::new(Instant::now(), 9);
+    let phone = world.add_phone(PhoneBehaviour::AnswerAfter(SECOND), vec![Pcmu]);
+    let first = world.add_node(1, GatewayConfig::default());
+    let second = world.add_node(1, GatewayConfig::default());
+    let browser = world.add_browser("1001", vec![Pcmu]);
+    world.connect(browser, first);
+    world.run_for(SECOND);
+    let (page, now) = world.browser_mut(browser);
+    page.call(now, "phone0");
+    // 50 packets a second each way: wherever they begin, 16 bits are used up after 22 minutes.
+    world.run_for(1320 * SECOND);
+    assert!(world.browser(browser).heard() > 65_536 && world.phone(phone).heard() > 65_536);
+
+    let (node, now) = world.node_mut(first);
+    let call = node.gateway.calls().next().expect("there is a call");
+    node.gateway.snapshot_call(now, call);
+    world.run_for(Duration::from_millis(100));
+    let (node, _) = world.node_mut(first);
+    let snapshot = *node.snapshots.pop().expect("the call was written down");
+    let written = serde_json::to_value(&snapshot).unwrap();
+    let inbound = &written["legs"][0]["media"]["transport"]["WebRtc"]["roll_over_counters"];
+    assert!(inbound[0][1].as_u64() >= Some(1), "the browser's sequence number has wrapped: {inbound}");
+    world.kill_node(first);
+    world.run_for(SECOND);
+
+    let (node, now) = world.node_mut(second);
+    node.gateway.restore_call(now, snapshot).unwrap();
+    world.connect(browser, second);
+    world.run_for(Duration::from_millis(200));
+    let (page, _) = world.browser_mut(browser);
+    page.restart_ice();
+    world.run_for(2 * SECOND);
+    let (browser_heard, phone_heard) = (world.browser(browser).heard(), world.phone(phone).heard());
+    world.run_for(2 * SECOND);
+    assert!(world.browser(browser).heard() > browser_heard + 90, "the browser hears the phone again");
+    assert!(world.phone(phone).heard() > phone_heard + 90, "the phone hears the browser again");
+}
