@@ -39,7 +39,7 @@ for (const [browser, transport] of [
 
     const { goneAt, doneAt, calls } = await nodes.takeOver();
     assert.equal(calls, 1);
-    const heardAgain = () => media.packets.find(({ at }) => at >= goneAt + 20);
+    const heardAgain = () => media.packets.find(({ at }) => at >= doneAt);
     await page.wait('the phone to hear the page again', 20_000, heardAgain);
     const gap = heardAgain().at - goneAt;
 
