@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 pub mod args;
 pub mod config;
 mod control;
+mod guesses;
 mod handover;
 mod http;
 mod limits;

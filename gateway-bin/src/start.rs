@@ -19,6 +19,7 @@ use webrtc_sip_core::media::{MediaShard, ShardConfig, WebRtcSocket};
 
 use crate::config::{Config, ConfigError};
 use crate::control::{self, Control, ControlHandle, EndedCalls, Inside, PortPool, SipSockets, Snapshots};
+use crate::guesses::Guesses;
 use crate::http::{self, Cut, HttpState, Phase, SharedPhase, TlsSettings};
 use crate::media::ports::PortRange;
 use crate::media::{self, SocketIds, WorkerHandle, WorkerOutput, WorkerSetup};
@@ -85,7 +86,7 @@ fn load_dtls(file: &Path) -> Result<DtlsCertificate, ConfigError> {
 
 /// Starts a gateway on the current tokio runtime.
 pub async fn start(config: Config) -> Result<Running, StartError> {
-    limits::raise_open_files(&config);
+    limits::raise_open_files(&config)?;
     let tls = match &config.http.tls {
         Some(tls) => Some(Arc::new(ArcSwap::from_pointee(http::load_tls(tls)?))),
         None => None,
@@ -136,6 +137,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         sip,
         ports: PortPool::new(range, ids, config.media.rtp_advertised),
         users: Arc::new(Users::new(&config.users)),
+        guesses: Arc::new(std::sync::Mutex::new(Guesses::new(config.limits.wrong_passwords))),
         ended: EndedCalls::default(),
         snapshots: Snapshots::default(),
         drained: Some(drained_sender),
@@ -249,6 +251,7 @@ fn gateway_config(config: &Config, sip_sockets: Vec<SipSocket>, shards: Vec<Shar
         browser_codecs: config.media.browser_codecs.clone(),
         sip_codecs: config.media.sip_codecs.clone(),
         domain: config.sip.domain.clone(),
+        sip_t1: Duration::from_millis(config.sip.t1_milliseconds),
         ring_timeout: Duration::from_secs(config.limits.ring_seconds),
         sign_in_lifetime: Duration::from_secs(config.limits.sign_in_hours * 3600),
         max_sign_ins: config.limits.sign_ins,

@@ -61,6 +61,22 @@ fn the_configuration_is_checked_and_printed_without_secrets() {
 }
 
 #[test]
+fn too_few_open_files_for_the_configuration_end_with_2_and_say_how_many_are_needed() {
+    let file = std::env::temp_dir().join(format!("wsg-open-files-{}.toml", std::process::id()));
+    std::fs::write(&file, "[limits]\ncalls = 100\n[http]\nmax_connections = 500\n").expect("there is room");
+    let program = program().get_program().to_owned();
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -n 300 && exec \"$0\" --config \"$1\""]).arg(program).arg(&file);
+    let (code, stdout, stderr) = output(&mut limited);
+    std::fs::remove_file(&file).expect("it is ours");
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(stdout.is_empty(), "{stdout}");
+    // 200 for RTP, 500 for HTTP, 2 * 500 for SIP over TCP, 128 others.
+    let line = stderr.lines().last().expect("there is a line");
+    assert!(line.starts_with("limits.calls: 1828 open files may be needed") && line.contains("only 300"), "{stderr}");
+}
+
+#[test]
 fn a_first_signal_drains_and_nobody_in_a_call_means_the_end() {
     for name in ["-TERM", "-INT"] {
         let mut child = program().stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the program starts");

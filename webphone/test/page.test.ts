@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { duration, qualityText } from '../src/page/words';
+import { duration, endText, errorText, qualityText, registrationText } from '../src/page/words';
+import { GatewayError, type Call, type CallEnd } from '../src/sdk';
+import { Microphone } from '../src/sdk/media';
 import { QualityMeter } from '../src/sdk/quality';
 
 test('durations read like a clock', () => {
@@ -33,4 +36,51 @@ test('the quality line takes the worse of both directions and names both codecs'
     text: 'Fair: 32 ms round trip, 2.0 % loss, 2 ms jitter, opus \u2194 PCMA',
   });
   assert.deepEqual(qualityText(undefined, undefined), { grade: 'unknown', text: '' });
+});
+
+const GENERIC = errorText(new GatewayError(-32000, 'failure', ''));
+
+/** The stable words in a part of the protocol's document. */
+function documented(from: string, to: string): string[] {
+  const text = readFileSync('../docs/signaling.md', 'utf8');
+  const part = text.slice(text.indexOf(from), text.indexOf(to, text.indexOf(from)));
+  return [...part.matchAll(/`([a-z_]+)`/g)].map((match) => match[1] ?? '');
+}
+
+test('every documented error has a text of its own for people', () => {
+  const rows = documented('| reason | when |', 'A call that fails');
+  const reasons = rows.filter((reason) => reason.includes('_') || ['unavailable', 'unroutable'].includes(reason));
+  assert.ok(reasons.length >= 18, `${reasons.length}`);
+  for (const reason of reasons) {
+    const text = errorText(new GatewayError(-32000, reason, ''));
+    assert.ok(text.length > 15 && text.endsWith('.'), `${reason}: ${text}`);
+    assert.notEqual(text, GENERIC, reason);
+  }
+});
+
+test('every documented end of a call is told', () => {
+  const reasons = documented('`call.ended` reasons:', '## An example');
+  assert.ok(reasons.length >= 16, `${reasons.length}`);
+  const call = { parties: {}, remoteParty: '1002', direction: 'outgoing' } as unknown as Call;
+  for (const reason of reasons.filter((reason) => reason !== 'call')) {
+    for (const by of ['local', 'remote', 'gateway'] as const) {
+      const end: CallEnd = { reason, text: `The gateway's words for ${reason}.`, by };
+      const { text } = endText(call, end);
+      assert.ok(text.length > 10 && text.endsWith('.'), `${reason}: ${text}`);
+    }
+  }
+  assert.equal(registrationText('registration_restored', 'x'), '');
+  assert.ok(registrationText('registration_failed', '').endsWith('.'));
+});
+
+test('every way in which a browser refuses the microphone has a text', async () => {
+  const names = ['NotAllowedError', 'SecurityError', 'NotFoundError', 'OverconstrainedError', 'NotReadableError', 'AbortError'];
+  const texts = await Promise.all(
+    [...names, 'TypeError', 'InvalidStateError'].map(async (name) => {
+      const microphone = new Microphone({}, () => Promise.reject(Object.assign(new Error('internal words'), { name })));
+      return errorText(await microphone.acquire().catch((error: unknown) => error));
+    }),
+  );
+  for (const text of texts) assert.ok(text.length > 15 && text !== GENERIC && !text.includes('internal'), text);
+  assert.equal(new Set(texts).size, 4);
 });

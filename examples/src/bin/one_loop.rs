@@ -190,7 +190,7 @@ impl OneLoop {
 
     fn answer(&mut self, request: Request) -> Answer {
         match request {
-            Request::Authenticate { user, password } if user == password => {
+            Request::Authenticate { user, password, .. } if user == password => {
                 Answer::Identity(Ok(Identity { user, display_name: None, sip_credentials: None }))
             }
             Request::Authenticate { .. } => Answer::Identity(Err(IdentityError::Refused)),

@@ -14,6 +14,9 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     check_http(config)?;
     check_sip(config)?;
     check_media(config)?;
+    if config.limits.wrong_passwords == 0 {
+        return Err(bad("limits.wrong_passwords", "must not be 0"));
+    }
     for (index, user) in config.users.iter().enumerate() {
         check_user(index, user)?;
         if config.users[..index].iter().any(|other| other.name == user.name) {
@@ -77,6 +80,9 @@ fn check_sip(config: &Config) -> Result<(), ConfigError> {
     let told = if sip.advertised.is_empty() { &sip.listen } else { &sip.advertised };
     if told.iter().any(|address| address.ip().is_unspecified()) {
         return Err(bad("sip.advertised", "name an address that others can reach: 0.0.0.0 in sip.listen isn't one"));
+    }
+    if !(10..=4000).contains(&sip.t1_milliseconds) {
+        return Err(bad("sip.t1_milliseconds", "must be 10 to 4000"));
     }
     for (index, route) in sip.routes.iter().enumerate() {
         if route.numbers.is_empty() == route.prefix.is_none() {

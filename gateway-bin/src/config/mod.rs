@@ -70,6 +70,7 @@ pub struct Sip {
     pub domain: String,
     pub trusted: Vec<Network>,
     pub max_tcp_connections: usize,
+    pub t1_milliseconds: u64,
     pub routes: Vec<Route>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy: Option<Proxy>,
@@ -143,6 +144,7 @@ pub struct Limits {
     pub calls: usize,
     pub calls_per_user: usize,
     pub client_message_bytes: usize,
+    pub wrong_passwords: u32,
     pub ring_seconds: u64,
     pub sign_in_hours: u64,
 }

@@ -3,8 +3,8 @@
 //! Everything comes in by two bounded queues, one for what the outside sends (clients, SIP) and one for what our own
 //! parts report (media, answers), so that a flood from outside can't keep a call's own events waiting.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
@@ -27,6 +27,7 @@ pub(crate) use sip::SipSockets;
 
 use links::{LinkSink, Links};
 
+use crate::guesses::Guesses;
 use crate::media::{WorkerHandle, WorkerInput, WorkerOutput, WorkerStats};
 use crate::telemetry;
 use crate::users::Users;
@@ -47,13 +48,13 @@ const FAREWELL: Duration = Duration::from_millis(1500);
 #[derive(Debug)]
 pub(crate) enum Outside {
     /// A client opened a WebSocket; messages for it go to `sender`.
-    WebSocketOpened { link: LinkId, sender: mpsc::Sender<ToWebSocket> },
+    WebSocketOpened { link: LinkId, source: IpAddr, sender: mpsc::Sender<ToWebSocket> },
     /// A text message on a WebSocket.
     WebSocketMessage { link: LinkId, text: String },
     /// `POST /v1/rpc`.
-    RpcCall { link: LinkId, bearer: Option<String>, text: String, reply: oneshot::Sender<HttpReply> },
+    RpcCall { link: LinkId, source: IpAddr, bearer: Option<String>, text: String, reply: oneshot::Sender<HttpReply> },
     /// `GET /v1/events`.
-    ClientPoll { link: LinkId, bearer: Option<String>, after: u64, reply: oneshot::Sender<HttpReply> },
+    ClientPoll { link: LinkId, source: IpAddr, bearer: Option<String>, after: u64, reply: oneshot::Sender<HttpReply> },
     /// The client is gone.
     LinkClosed(LinkId),
     /// A SIP datagram.
@@ -94,6 +95,8 @@ pub(crate) struct ControlStats {
     pub(crate) ended: EndedCalls,
     pub(crate) links: usize,
     pub(crate) flows: usize,
+    pub(crate) refused_connections: u64,
+    pub(crate) refused_password_checks: u64,
     pub(crate) rtp_ports_in_use: usize,
     pub(crate) rtp_ports: usize,
     pub(crate) outside_queue: usize,
@@ -131,6 +134,8 @@ pub(crate) struct Control {
     pub(crate) sip: SipSockets,
     pub(crate) ports: PortPool,
     pub(crate) users: Arc<Users>,
+    /// Shared with the tasks that check passwords.
+    pub(crate) guesses: Arc<Mutex<Guesses>>,
     /// Figures of the calls that ended.
     pub(crate) ended: EndedCalls,
     /// Who waits for calls to be written down.
@@ -221,7 +226,7 @@ impl Control {
                 }
             }
             GatewayEvent::ClientClose { link, status, text } => links.close(link, status, text),
-            GatewayEvent::Request { id, request } => self.request(id, request).await,
+            GatewayEvent::Request { id, request } => self.request(id, request, links).await,
             GatewayEvent::OpenFlow { flow, remote } => self.sip.open(flow, remote, &self.handle.outside),
             GatewayEvent::CloseFlow { flow } => self.sip.close(flow),
             GatewayEvent::ReleaseMediaPorts { shard, rtp, rtcp } => {
@@ -271,8 +276,8 @@ impl Control {
 
     fn handle_outside(&mut self, now: Instant, input: Outside, links: &mut Links) {
         match input {
-            Outside::WebSocketOpened { link, sender } => {
-                links.add(link, LinkSink::WebSocket(sender));
+            Outside::WebSocketOpened { link, source, sender } => {
+                links.add(link, source, LinkSink::WebSocket(sender));
                 self.gateway.handle_websocket_opened(now, link);
             }
             Outside::WebSocketMessage { link, text } => {
@@ -281,12 +286,12 @@ impl Control {
                     self.gateway.handle_client_message(now, link, None, text.as_bytes());
                 }
             }
-            Outside::RpcCall { link, bearer, text, reply } => {
-                links.add(link, LinkSink::Http(reply));
+            Outside::RpcCall { link, source, bearer, text, reply } => {
+                links.add(link, source, LinkSink::Http(reply));
                 self.gateway.handle_client_message(now, link, bearer.as_deref(), text.as_bytes());
             }
-            Outside::ClientPoll { link, bearer, after, reply } => {
-                links.add(link, LinkSink::Http(reply));
+            Outside::ClientPoll { link, source, bearer, after, reply } => {
+                links.add(link, source, LinkSink::Http(reply));
                 self.gateway.handle_client_poll(now, link, bearer.as_deref(), after);
             }
             Outside::LinkClosed(link) => {
@@ -320,6 +325,8 @@ impl Control {
             ended: self.ended.clone(),
             links,
             flows: self.sip.flows(),
+            refused_connections: self.sip.refused(),
+            refused_password_checks: lock(&self.guesses).refused(),
             rtp_ports_in_use: self.ports.in_use(),
             rtp_ports: self.ports.capacity(),
             outside_queue,
@@ -338,6 +345,11 @@ impl Control {
             let _ = reply.send(stats);
         });
     }
+}
+
+/// Nothing that holds this lock can leave the table half changed.
+fn lock(guesses: &Mutex<Guesses>) -> std::sync::MutexGuard<'_, Guesses> {
+    guesses.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 async fn sleep_until(deadline: Option<tokio::time::Instant>) {

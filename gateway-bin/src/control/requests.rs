@@ -3,14 +3,15 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, mpsc};
 use webrtc_sip_core::gateway::{Answer, IdentityError, MediaPorts, Request};
 use webrtc_sip_core::ids::{RequestId, ShardId};
 use webrtc_sip_core::io::SocketId;
 
-use super::{Control, Inside};
+use super::links::Links;
+use super::{Control, Inside, lock};
 use crate::media::addresses::local_address_towards;
 use crate::media::ports::PortRange;
 use crate::media::{SocketIds, WorkerInput};
@@ -75,12 +76,17 @@ impl PortPool {
 }
 
 impl Control {
-    pub(super) async fn request(&mut self, id: RequestId, request: Request) {
+    pub(super) async fn request(&mut self, id: RequestId, request: Request, links: &Links) {
         match request {
-            Request::Authenticate { user, password } => self.authenticate(id, user, password),
+            Request::Authenticate { link, user, password } => {
+                // Without a link nobody waits for the answer.
+                if let Some(source) = links.source(link) {
+                    self.authenticate(id, source, user, password);
+                }
+            }
             Request::BindMediaPorts { shard, towards } => {
                 let ports = self.bind_ports(shard, towards).await;
-                self.gateway.handle_answer(std::time::Instant::now(), id, Answer::MediaPorts(ports));
+                self.gateway.handle_answer(Instant::now(), id, Answer::MediaPorts(ports));
             }
             Request::Resolve { host } => {
                 let limit = self.ports.lookups.clone();
@@ -99,13 +105,22 @@ impl Control {
         Some(ports)
     }
 
-    fn authenticate(&self, id: RequestId, user: String, password: String) {
+    fn authenticate(&self, id: RequestId, source: IpAddr, user: String, password: String) {
         let (users, limit) = (self.users.clone(), self.ports.password_checks.clone());
+        let guesses = self.guesses.clone();
         tokio::spawn(answer(self.handle.inside.clone(), id, async move {
             // Closed never; the semaphore lives as long as its users.
             let _permit = limit.acquire().await;
+            // Asked only now, when those that came before have had their answers.
+            if !lock(&guesses).admit(Instant::now(), source) {
+                return Answer::Identity(Err(IdentityError::TooMany));
+            }
             let checked = tokio::task::spawn_blocking(move || users.check(&user, &password)).await;
-            Answer::Identity(checked.unwrap_or(Err(IdentityError::Unavailable)))
+            let identity = checked.unwrap_or(Err(IdentityError::Unavailable));
+            if identity == Err(IdentityError::Refused) {
+                lock(&guesses).failed(Instant::now(), source);
+            }
+            Answer::Identity(identity)
         }));
     }
 }

@@ -36,6 +36,8 @@ pub(crate) struct SipSockets {
     flows: HashMap<FlowId, mpsc::Sender<Bytes>>,
     outgoing: Arc<Semaphore>,
     max_connections: usize,
+    /// Connections closed at once because there were too many.
+    refused: Arc<AtomicU64>,
     /// Reading datagrams and accepting connections.
     readers: JoinSet<()>,
 }
@@ -62,7 +64,15 @@ impl SipSockets {
         }
         let outgoing = Arc::new(Semaphore::new(max_connections));
         Ok((
-            SipSockets { udp, listeners, flows: HashMap::new(), outgoing, max_connections, readers: JoinSet::new() },
+            SipSockets {
+                udp,
+                listeners,
+                flows: HashMap::new(),
+                outgoing,
+                max_connections,
+                refused: Arc::default(),
+                readers: JoinSet::new(),
+            },
             bound,
         ))
     }
@@ -75,7 +85,8 @@ impl SipSockets {
         let numbers = Arc::new(AtomicU64::new(0));
         let limit = Arc::new(Semaphore::new(self.max_connections));
         for listener in self.listeners.drain(..) {
-            self.readers.spawn(accept(listener, numbers.clone(), limit.clone(), outside.clone()));
+            let accepting = accept(listener, numbers.clone(), limit.clone(), self.refused.clone(), outside.clone());
+            self.readers.spawn(accepting);
         }
     }
 
@@ -131,6 +142,10 @@ impl SipSockets {
         self.flows.contains_key(&flow)
     }
 
+    pub(super) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
     pub(super) fn flows(&self) -> usize {
         self.flows.len()
     }
@@ -173,7 +188,13 @@ async fn read_datagrams(id: SocketId, socket: Arc<UdpSocket>, outside: mpsc::Sen
     }
 }
 
-async fn accept(listener: TcpListener, numbers: Arc<AtomicU64>, limit: Arc<Semaphore>, outside: mpsc::Sender<Outside>) {
+async fn accept(
+    listener: TcpListener,
+    numbers: Arc<AtomicU64>,
+    limit: Arc<Semaphore>,
+    refused: Arc<AtomicU64>,
+    outside: mpsc::Sender<Outside>,
+) {
     loop {
         let accepted = tokio::select! {
             () = outside.closed() => return,
@@ -186,6 +207,7 @@ async fn accept(listener: TcpListener, numbers: Arc<AtomicU64>, limit: Arc<Semap
         };
         let Ok(permit) = limit.clone().try_acquire_owned() else {
             tracing::debug!("a SIP connection was refused: there are too many");
+            refused.fetch_add(1, Ordering::Relaxed);
             continue;
         };
         let flow = FlowId(numbers.fetch_add(1, Ordering::Relaxed));

@@ -22,7 +22,7 @@ mod ws;
 
 pub(crate) use listener::{Cut, Place, TlsSettings, bind, load_tls, serve};
 pub(crate) use origin::Origins;
-pub(crate) use proxies::PlaintextFrom;
+pub(crate) use proxies::{PlaintextFrom, Proxies};
 
 use crate::config::Config;
 use crate::control::{ControlHandle, LinkIds};
@@ -73,6 +73,7 @@ pub(crate) struct HttpState {
     pub(crate) phase: Arc<SharedPhase>,
     pub(crate) origins: Origins,
     pub(crate) plaintext_from: PlaintextFrom,
+    pub(crate) proxies: Proxies,
     pub(crate) node: String,
     pub(crate) colour: String,
     pub(crate) demo: bool,
@@ -91,6 +92,7 @@ impl HttpState {
             phase,
             origins: Origins::new(&config.http.allowed_origins),
             plaintext_from: PlaintextFrom::new(&config.http),
+            proxies: Proxies::new(&config.http),
             node: config.node.clone(),
             colour: config.colour.clone(),
             demo: config.is_demo(),

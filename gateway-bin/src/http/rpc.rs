@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -9,7 +10,7 @@ use serde::Deserialize;
 use tokio::sync::{mpsc, oneshot};
 use webrtc_sip_core::ids::LinkId;
 
-use super::HttpState;
+use super::{HttpState, Place};
 use crate::control::{HttpReply, Outside};
 
 #[derive(Deserialize)]
@@ -19,7 +20,12 @@ pub(super) struct PollQuery {
 }
 
 /// `POST /v1/rpc`.
-pub(super) async fn call(State(state): State<Arc<HttpState>>, headers: HeaderMap, text: String) -> Response {
+pub(super) async fn call(
+    State(state): State<Arc<HttpState>>,
+    Extension(place): Extension<Place>,
+    headers: HeaderMap,
+    text: String,
+) -> Response {
     let is_json = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
         value.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
     });
@@ -27,17 +33,19 @@ pub(super) async fn call(State(state): State<Arc<HttpState>>, headers: HeaderMap
         // Also keeps pages of other origins out: they can't send this type without a preflight request.
         return StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response();
     }
-    exchange(&state, headers, |link, bearer, reply| Outside::RpcCall { link, bearer, text, reply }).await
+    let source = state.proxies.client_address(place.remote, &headers);
+    exchange(&state, headers, |link, bearer, reply| Outside::RpcCall { link, source, bearer, text, reply }).await
 }
 
 /// `GET /v1/events?after=N`.
 pub(super) async fn poll(
     State(state): State<Arc<HttpState>>,
+    Extension(place): Extension<Place>,
     Query(query): Query<PollQuery>,
     headers: HeaderMap,
 ) -> Response {
-    exchange(&state, headers, |link, bearer, reply| Outside::ClientPoll { link, bearer, after: query.after, reply })
-        .await
+    let (source, after) = (state.proxies.client_address(place.remote, &headers), query.after);
+    exchange(&state, headers, |link, bearer, reply| Outside::ClientPoll { link, source, bearer, after, reply }).await
 }
 
 async fn exchange(

@@ -1,5 +1,6 @@
 //! Signalling over WebSocket.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,8 +19,8 @@ use crate::control::{Outside, ToWebSocket};
 const READ_BUFFER_BYTES: usize = 2048;
 /// What may wait in one connection for a client that doesn't read.
 const MAX_WRITE_BUFFER_BYTES: usize = 256 * 1024;
-/// Messages that may wait for the connection.
-const MAX_QUEUED: usize = 32;
+/// Messages that may wait for the connection: all that a resume sends again and the answers to a burst of requests.
+const MAX_QUEUED: usize = 512;
 /// A client sends a heartbeat every four seconds; without anything for so long the connection is closed. The core gives
 /// a sign-in up far sooner; this is for connections that never signed in.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -28,7 +29,10 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_CLOSE_REASON: usize = 123;
 /// Close codes are this plus an HTTP status.
 const CLOSE_CODE_BASE: u16 = 4000;
+/// RFC 6455 section 7.4.1.
 const GOING_AWAY: u16 = 1001;
+const UNSUPPORTED_DATA: u16 = 1003;
+const TOO_BIG: u16 = 1009;
 
 /// `GET /v1/ws`.
 pub(super) async fn upgrade(
@@ -40,6 +44,7 @@ pub(super) async fn upgrade(
     if !state.origins.allow(&headers) {
         return StatusCode::FORBIDDEN.into_response();
     }
+    let source = state.proxies.client_address(place.remote, &headers);
     upgrade
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(0)
@@ -48,17 +53,17 @@ pub(super) async fn upgrade(
         .max_frame_size(state.max_message_bytes)
         .on_upgrade(move |socket| async move {
             tokio::select! {
-                () = carry(&state, socket) => {}
+                () = carry(&state, socket, source) => {}
                 () = place.cut.done() => {}
             }
         })
 }
 
-async fn carry(state: &HttpState, mut socket: WebSocket) {
+async fn carry(state: &HttpState, mut socket: WebSocket, source: IpAddr) {
     let outside = &state.control.outside;
     let link = state.links.draw();
     let (sender, mut to_client) = mpsc::channel(MAX_QUEUED);
-    if outside.send(Outside::WebSocketOpened { link, sender }).await.is_err() {
+    if outside.send(Outside::WebSocketOpened { link, source, sender }).await.is_err() {
         return;
     }
     let _guard = CloseOnDrop { link, outside: Some(outside.clone()) };
@@ -75,7 +80,9 @@ async fn carry(state: &HttpState, mut socket: WebSocket) {
                     Ok(Some(Ok(Message::Text(text)))) => text.as_str().to_owned(),
                     // Answered by the library.
                     Ok(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => continue,
-                    // Binary messages are none of ours; closed, broken or silent.
+                    Ok(Some(Ok(Message::Binary(_)))) => return close(&mut socket, UNSUPPORTED_DATA).await,
+                    Ok(Some(Err(error))) if is_too_big(&error) => return close(&mut socket, TOO_BIG).await,
+                    // Closed, broken or silent.
                     _ => return,
                 };
                 if outside.send(Outside::WebSocketMessage { link, text }).await.is_err() {
@@ -84,6 +91,16 @@ async fn carry(state: &HttpState, mut socket: WebSocket) {
             }
         }
     }
+}
+
+/// Whether a message was longer than is taken. The library that the error comes from isn't ours to name.
+fn is_too_big(error: &axum::Error) -> bool {
+    error.to_string().contains("too long")
+}
+
+async fn close(socket: &mut WebSocket, code: u16) {
+    let frame = Message::Close(Some(CloseFrame { code, reason: Default::default() }));
+    let _ = tokio::time::timeout(WRITE_TIMEOUT, socket.send(frame)).await;
 }
 
 /// Writes a message; false when the connection is over.

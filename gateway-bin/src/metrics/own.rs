@@ -54,6 +54,20 @@ fn drops(page: &mut Exposition, stats: &ControlStats) {
 fn process(page: &mut Exposition, stats: &ControlStats) {
     page.single(Kind::Gauge, "wsg_client_links", "Open WebSockets, requests and long polls.", stats.links);
     page.single(Kind::Gauge, "wsg_sip_flows", "Open SIP connections over TCP.", stats.flows);
+    for (name, help, value) in [
+        (
+            "wsg_sip_refused_connections_total",
+            "TCP connections closed because of sip.max_tcp_connections.",
+            stats.refused_connections,
+        ),
+        (
+            "wsg_refused_password_checks_total",
+            "Sign-ins refused because of limits.wrong_passwords.",
+            stats.refused_password_checks,
+        ),
+    ] {
+        page.single(Kind::Counter, name, help, value);
+    }
     page.single(Kind::Gauge, "wsg_rtp_ports_in_use", "UDP ports bound for RTP and RTCP.", stats.rtp_ports_in_use);
     page.single(Kind::Gauge, "wsg_rtp_ports_configured", "UDP ports in the configured range.", stats.rtp_ports);
     page.single(Kind::Gauge, "wsg_control_queue_length", "Inputs waiting for the control task.", stats.outside_queue);

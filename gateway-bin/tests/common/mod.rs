@@ -1,5 +1,14 @@
 //! A gateway on free ports, and a plain HTTP client that shows everything.
 
+// Each test program is compiled with all of this and uses a part of it.
+#![allow(dead_code)]
+
+pub(crate) mod bench;
+pub(crate) mod client;
+pub(crate) mod healthy;
+pub(crate) mod metrics;
+pub(crate) mod sip;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -45,4 +54,16 @@ pub(crate) async fn raw(address: SocketAddr, text: &str) -> String {
         String::from_utf8_lossy(&response).into_owned()
     };
     tokio::time::timeout(PATIENCE, exchange).await.expect("the gateway answers and closes in time")
+}
+
+/// Looks again and again until `holds`; false when it doesn't in time.
+pub(crate) async fn eventually(patience: Duration, mut holds: impl AsyncFnMut() -> bool) -> bool {
+    let ends_at = tokio::time::Instant::now() + patience;
+    while !holds().await {
+        if tokio::time::Instant::now() >= ends_at {
+            return false;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    true
 }

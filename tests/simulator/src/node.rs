@@ -230,7 +230,7 @@ impl Node {
     /// The answers of a shell: every user's password is their name.
     fn answer(&mut self, now: Instant, id: RequestId, request: Request) {
         let answer = match request {
-            Request::Authenticate { user, password } if user == password => {
+            Request::Authenticate { user, password, .. } if user == password => {
                 Answer::Identity(Ok(Identity { user, display_name: None, sip_credentials: None }))
             }
             Request::Authenticate { .. } => Answer::Identity(Err(IdentityError::Refused)),

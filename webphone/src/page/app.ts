@@ -8,7 +8,7 @@ import { OtherCallsView } from './other-calls';
 import { SignInView } from './sign-in';
 import { Sounds } from './sounds';
 import { workerClock } from './timers';
-import { connectionText, endText, errorText, warningText } from './words';
+import { connectionText, endText, errorText, registrationText, warningText } from './words';
 
 /** The handle for the browser's console and for tests. */
 interface SoftphoneHandle {
@@ -162,6 +162,7 @@ client.on('incoming', (call) => {
   watch(call);
   render();
 });
+client.on('warning', ({ reason, text }) => say(registrationText(reason, text)));
 client.on('draining', ({ text }) => say(text));
 client.on('signedOut', ({ reason, text }) => {
   current = undefined;

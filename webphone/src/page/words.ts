@@ -2,8 +2,14 @@
 import { reasonOf, type Call, type CallEnd, type CallQuality, type ClientState, type GatewayStats } from '../sdk';
 
 const ERRORS: Record<string, string> = {
+  parse_error: 'This page and the gateway do not understand each other. Please reload the page.',
+  invalid_request: 'This page and the gateway do not understand each other. Please reload the page.',
+  unknown_method: 'This page and the gateway do not understand each other. Please reload the page.',
+  invalid_params: 'The gateway could not use what this page sent. Please reload the page and try again.',
+  not_signed_in: 'You are not signed in any more. Please sign in again.',
+  already_signed_in: 'You are signed in already.',
   wrong_credentials: 'That user name and password do not match.',
-  too_many: 'The gateway is full at the moment. Please try again in a minute.',
+  too_many: 'That was too much for the gateway at the moment. Please try again in a minute.',
   unavailable: 'The gateway takes no new sign-ins or calls at the moment. Please try again soon.',
   unreachable: 'The gateway cannot be reached. Please check your network.',
   lost: 'The connection to the gateway broke. Please try again.',
@@ -16,15 +22,21 @@ const ERRORS: Record<string, string> = {
   microphone_busy: 'The microphone could not be opened. Perhaps another program is using it.',
   insecure_context: 'Browsers allow the microphone only over HTTPS or on localhost.',
   unsupported: 'This browser cannot make calls.',
+  bad_sdp: 'The gateway could not make sense of what this browser offered. Please try another browser.',
+  no_audio: 'This browser offered no sound. Please check the microphone and try again.',
+  no_common_codec: 'This browser and the gateway have no audio format in common. Please try another browser.',
+  bad_candidate: 'A network path was not understood. The call goes on with the others.',
   bad_number: 'That is not a number or name that can be called.',
   unroutable: 'There is no way to that number.',
   not_supported: 'This gateway cannot do that.',
   wrong_state: 'That is not possible at this point of the call.',
   unknown_call: 'That call is already over.',
+  failure: 'Something went wrong. Please try again.',
 };
 
 /** Reasons for which the gateway's own text adds nothing for people. */
 const ENDS: Record<string, string> = {
+  rejected: 'declined the call.',
   busy: 'is busy.',
   no_answer: 'does not answer.',
   not_found: 'is not a number that exists.',
@@ -69,6 +81,11 @@ export function callStateText(call: Call): string {
   }
 }
 
+/** What the gateway noticed about the registration; empty when it is well again. */
+export function registrationText(reason: string, text: string): string {
+  return reason === 'registration_restored' ? '' : text || 'Calls from outside may not reach you at the moment.';
+}
+
 /** What the gateway noticed about the sound; empty when it is well again. */
 export function warningText(reason: string): string {
   return reason === 'media_restored' ? '' : 'No sound is getting through at the moment.';
@@ -89,7 +106,7 @@ export function endText(call: Call, end: CallEnd): EndText {
   if (end.reason === 'hangup') return { text: `Call with ${party} ended${length}.`, bad: false };
   const missed = ['cancelled', 'no_answer'].includes(end.reason) && call.direction === 'incoming';
   if (missed) return { text: `Missed call from ${party}.`, bad: false };
-  return { text: end.text, bad: !normal };
+  return { text: end.text || (ERRORS['failure'] ?? ''), bad: !normal };
 }
 
 /** `1:05`, `1:00:05`. */

@@ -55,6 +55,8 @@ export interface ClientEvents {
   calls: readonly Call[];
   /** This gateway takes no new calls; the client moves on by itself once no call is left. */
   draining: { text: string };
+  /** Signed in, but something is amiss, or well again: `registration_failed`, `registration_restored`. */
+  warning: { reason: string; text: string };
   signedOut: SignedOut;
 }
 
@@ -402,6 +404,8 @@ export class GatewayClient extends Emitter<ClientEvents> {
     switch (method) {
       case 'session.displaced':
         return this.#displaced(String(params['text'] || 'You signed in somewhere else.'));
+      case 'session.warning':
+        return this.emit('warning', { reason: String(params['reason']), text: String(params['text'] ?? '') });
       case 'session.expiring':
         return void this.request('session.refresh', {}).catch(() => {});
       case 'server.draining':

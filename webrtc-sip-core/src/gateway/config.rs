@@ -32,6 +32,8 @@ pub struct GatewayConfig {
     pub product: String,
     /// Domain of our users' addresses where no proxy is configured, and the host in `From`.
     pub domain: String,
+    /// Timer T1 of SIP (RFC 3261 section 17.1.1.1); T2 and T4 keep their ratio to it.
+    pub sip_t1: Duration,
     /// How long a call may ring.
     pub ring_timeout: Duration,
     /// How long a client may be gone before its calls end and its sign-in is over.
@@ -74,6 +76,7 @@ impl Default for GatewayConfig {
             sip_codecs: vec![CodecKind::Pcmu, CodecKind::Pcma, CodecKind::Opus],
             product: concat!("webrtc-sip-gateway/", env!("CARGO_PKG_VERSION")).to_owned(),
             domain: "localhost".to_owned(),
+            sip_t1: Duration::from_millis(500),
             ring_timeout: Duration::from_secs(60),
             resume_window: Duration::from_secs(30),
             dead_after: Duration::from_secs(10),

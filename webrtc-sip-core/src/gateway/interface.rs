@@ -87,6 +87,8 @@ pub enum GatewayEvent {
 pub enum Request {
     /// Is this who they say they are? Answered by [`Answer::Identity`].
     Authenticate {
+        /// The link that asks.
+        link: LinkId,
         /// User name as typed.
         user: String,
         /// Password as typed.
@@ -167,6 +169,8 @@ pub enum IdentityError {
     Refused,
     /// Whoever knows the users can't be reached.
     Unavailable,
+    /// Too many wrong passwords came from there.
+    TooMany,
 }
 
 /// A bound RTP/RTCP pair.

@@ -49,12 +49,14 @@ use crate::io::{FlowId, PacketBuf, SocketId, Transmit};
 use crate::media::MediaEvent;
 use crate::rng::{Rng, Seed};
 use crate::sip::endpoint::{Endpoint, EndpointConfig, SipSocketConfig};
+use crate::sip::transaction::TimerValues;
 use crate::timer::TimerQueue;
 
 use client::rpc::RpcError;
 use client::{ClientOutput, Clients};
 use hosts::Hosts;
 use leg::CallEntry;
+use registrar::Registration;
 use requests::{Pending, Requests};
 
 pub use config::{GatewayConfig, IpNetwork, Route, RouteMatch, ShardAddresses, SipProxy, SipSocket, SipTarget};
@@ -78,7 +80,7 @@ pub struct Gateway {
     legs: HashMap<LegId, (CallId, Side)>,
     dialogs: HashMap<DialogId, LegId>,
     /// Our users' registrations at the proxy.
-    registrations: BTreeMap<RegistrationId, registrar::Registration>,
+    registrations: BTreeMap<RegistrationId, Registration>,
     hosts: Hosts,
     requests: Requests,
     /// One deadline a call.
@@ -107,7 +109,12 @@ impl Gateway {
             .iter()
             .map(|s| SipSocketConfig { socket: s.socket, bound: s.bound, advertised: s.advertised })
             .collect();
-        let endpoint = EndpointConfig { sockets, user_agent: config.product.clone(), ..EndpointConfig::default() };
+        let endpoint = EndpointConfig {
+            sockets,
+            user_agent: config.product.clone(),
+            timers: TimerValues { t1: config.sip_t1, t2: config.sip_t1 * 8, t4: config.sip_t1 * 10 },
+            ..EndpointConfig::default()
+        };
         let mut gateway = Gateway {
             clients: Clients::new(&config, crypto.clone()),
             sip: Endpoint::new(endpoint, crypto.clone(), seed),
@@ -376,7 +383,7 @@ impl Gateway {
             legs: self.legs.len() as u64,
             requests: self.requests.len() as u64,
             timers: (self.timers.len() + self.clients.timer_count() + self.requests.len()) as u64,
-            registrations: self.registrations.values().filter(|registration| registration.stands).count() as u64,
+            registrations: self.registrations.values().filter(|registration| registration.stands()).count() as u64,
             sip: self.sip.stats(),
             ..self.counters.clone()
         }

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use serde_json::json;
+
 use crate::ids::{RegistrationId, SignInId};
 use crate::sip::NameAddr;
 use crate::sip::endpoint::{Credentials, Destination, Register, Transport};
@@ -14,8 +16,24 @@ use super::{Gateway, routing};
 pub(super) struct Registration {
     /// Which of the proxy's addresses it goes to.
     address: SocketAddr,
+    /// Whose.
+    sign_in: SignInId,
+    state: RegistrationState,
+}
+
+impl Registration {
     /// Whether the proxy has confirmed it.
-    pub(super) stands: bool,
+    pub(super) fn stands(&self) -> bool {
+        self.state == RegistrationState::Stands
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum RegistrationState {
+    Asked,
+    Stands,
+    /// The user knows.
+    Failed,
 }
 
 impl Gateway {
@@ -63,7 +81,7 @@ impl Gateway {
             (routing::host_address(&proxy.domain), routing::address(&identity.user, &proxy.domain))
         else {
             self.counters.failed_registrations += 1;
-            return;
+            return self.tell_registration_failed(id, None);
         };
         let transport = if proxy.target.tcp { Transport::Tcp } else { Transport::Udp };
         let aor = NameAddr::new(aor).with_display_name(identity.display_name.clone().unwrap_or_default());
@@ -82,9 +100,9 @@ impl Gateway {
         });
         let Some((registration, address)) = registered else {
             self.counters.failed_registrations += 1;
-            return;
+            return self.tell_registration_failed(id, None);
         };
-        self.registrations.insert(registration, Registration { address, stands: false });
+        self.registrations.insert(registration, Registration { address, sign_in: id, state: RegistrationState::Asked });
         if let Some(sign_in) = self.clients.get_mut(id) {
             sign_in.registration = Some(registration);
         }
@@ -101,6 +119,11 @@ impl Gateway {
         if let Some(sign_in) = self.clients.get_mut(to) {
             sign_in.registration = registration;
         }
+        let Some(state) = registration.and_then(|id| self.registrations.get_mut(&id)) else { return };
+        state.sign_in = to;
+        if state.state == RegistrationState::Failed {
+            self.tell_registration_failed(to, None);
+        }
     }
 
     pub(super) fn unregister(&mut self, now: Instant, registration: RegistrationId) {
@@ -109,17 +132,24 @@ impl Gateway {
     }
 
     pub(super) fn on_registered(&mut self, id: RegistrationId) {
-        if let Some(registration) = self.registrations.get_mut(&id) {
-            registration.stands = true;
+        let Some(registration) = self.registrations.get_mut(&id) else { return };
+        let before = std::mem::replace(&mut registration.state, RegistrationState::Stands);
+        if before == RegistrationState::Failed {
+            let params = json!({ "reason": "registration_restored", "text": "Calls from outside reach you again." });
+            self.clients.notify(registration.sign_in, "session.warning", params);
         }
     }
 
-    /// The endpoint tries again by itself, after a pause; where nobody answered, at the proxy's next address.
+    /// The endpoint tries again by itself, after growing pauses, and the user is told once; where nobody answered, it
+    /// tries at the proxy's next address.
     pub(super) fn on_registration_failed(&mut self, id: RegistrationId, status: u16) {
         let Some(registration) = self.registrations.get_mut(&id) else { return };
-        registration.stands = false;
-        let address = registration.address;
+        let before = std::mem::replace(&mut registration.state, RegistrationState::Failed);
+        let (sign_in, address) = (registration.sign_in, registration.address);
         self.counters.failed_registrations += 1;
+        if before != RegistrationState::Failed {
+            self.tell_registration_failed(sign_in, Some(status));
+        }
         if matches!(status, 408 | 503) {
             let mut addresses = self.proxy_addresses();
             if let Some(index) = addresses.iter().position(|known| *known == address) {
@@ -127,5 +157,14 @@ impl Gateway {
             }
             self.redirect(id, &addresses);
         }
+    }
+
+    fn tell_registration_failed(&mut self, sign_in: SignInId, status: Option<u16>) {
+        let text = "The telephone system does not register you: calls from outside may not reach you.";
+        let mut params = json!({ "reason": "registration_failed", "text": text });
+        if let Some(status) = status {
+            params["sipStatus"] = status.into();
+        }
+        self.clients.notify(sign_in, "session.warning", params);
     }
 }

@@ -43,7 +43,11 @@ impl Gateway {
         if outcome == Err(RpcError::NotSignedIn) {
             self.counters.unauthorized += 1;
         }
+        let wrong = matches!(outcome, Err(error) if error.is_clients_fault());
         self.reply(position, link, id, outcome);
+        if wrong && !self.clients.allow_wrong_message(link) {
+            self.clients.refuse(link, 429, RpcError::TooMany);
+        }
         // The result of a resumption comes before what was missed.
         if let Some(sign_in) = self.replay.take() {
             self.clients.replay(sign_in);
@@ -104,7 +108,7 @@ impl Gateway {
             return self.clients.refuse(link, 429, RpcError::TooMany);
         }
         let id = self.requests.open(now, Pending::SignIn { link, rpc_id, on_websocket });
-        let request = Request::Authenticate { user: params.user, password: params.password };
+        let request = Request::Authenticate { link, user: params.user, password: params.password };
         self.events.push_back(GatewayEvent::Request { id, request });
     }
 
@@ -130,6 +134,7 @@ impl Gateway {
                 Err(RpcError::WrongCredentials)
             }
             Err(IdentityError::Unavailable) => Err(RpcError::Unavailable),
+            Err(IdentityError::TooMany) => Err(RpcError::TooMany),
             Ok(_) if self.clients.is_signed_in(link) => Err(RpcError::AlreadySignedIn),
             Ok(_) if self.draining => Err(RpcError::Unavailable),
             Ok(identity) if self.is_full_for(&identity.user) => Err(RpcError::TooMany),

@@ -171,6 +171,12 @@ impl RpcError {
         }
     }
 
+    /// Whether no working client sends such a message.
+    pub(crate) fn is_clients_fault(self) -> bool {
+        use RpcError::*;
+        matches!(self, ParseError | InvalidRequest | UnknownMethod | InvalidParams | NotSignedIn)
+    }
+
     /// The stable name.
     #[cfg(test)]
     pub(crate) fn reason(self) -> &'static str {

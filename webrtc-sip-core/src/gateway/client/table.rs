@@ -18,6 +18,8 @@ use super::sign_in::{SignIn, SignInSnapshot};
 const TOKEN_LEN: usize = 43;
 /// Sign-in attempts on one WebSocket before it is closed.
 const MAX_ATTEMPTS: u32 = 5;
+/// Messages on one WebSocket that are no valid requests, before it is closed.
+const MAX_WRONG_MESSAGES: u32 = 100;
 /// How long before the end of a sign-in its client is reminded.
 const EXPIRY_NOTICE: Duration = Duration::from_secs(60);
 
@@ -53,6 +55,7 @@ enum ClientTimer {
 struct WebSocket {
     sign_in: Option<SignInId>,
     attempts: u32,
+    wrong_messages: u32,
 }
 
 /// Links and sign-ins.
@@ -155,6 +158,14 @@ impl Clients {
         self.websockets.get_mut(&link).is_none_or(|websocket| {
             websocket.attempts += 1;
             websocket.attempts <= MAX_ATTEMPTS
+        })
+    }
+
+    /// Whether this link may stay after one more message that is no valid request.
+    pub(crate) fn allow_wrong_message(&mut self, link: LinkId) -> bool {
+        self.websockets.get_mut(&link).is_none_or(|websocket| {
+            websocket.wrong_messages += 1;
+            websocket.wrong_messages <= MAX_WRONG_MESSAGES
         })
     }
 

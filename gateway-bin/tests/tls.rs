@@ -1,0 +1,126 @@
+//! HTTPS and `wss`: a certificate from files, and another one after a reload.
+
+mod common;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use common::client::credentials;
+use common::{PATIENCE, config};
+use futures_util::{SinkExt, StreamExt};
+use gateway_bin::config::{Config, Tls};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_tungstenite::tungstenite::Message;
+
+/// Certificate and key in a directory of their own.
+struct Files(PathBuf);
+
+impl Files {
+    fn new(name: &str) -> Self {
+        let directory = std::env::temp_dir().join(format!("wsg-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).expect("there is room");
+        Files(directory)
+    }
+
+    /// Writes a fresh pair; returns the certificate.
+    fn renew(&self) -> CertificateDer<'static> {
+        let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate can be made");
+        std::fs::write(self.tls().certificate, pair.cert.pem()).expect("there is room");
+        std::fs::write(self.tls().key, pair.signing_key.serialize_pem()).expect("there is room");
+        pair.cert.der().clone()
+    }
+
+    fn tls(&self) -> Tls {
+        Tls { certificate: self.0.join("tls.crt"), key: self.0.join("tls.key") }
+    }
+
+    fn config(&self) -> Config {
+        let mut config = config();
+        config.http.tls = Some(self.tls());
+        config
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all::<&Path>(&self.0);
+    }
+}
+
+/// A connection that trusts this certificate and no other.
+async fn connect(address: SocketAddr, certificate: &CertificateDer<'static>) -> std::io::Result<TlsStream<TcpStream>> {
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate.clone()).expect("it is a certificate");
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("the provider has them")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let stream = TcpStream::connect(address).await?;
+    let name = ServerName::try_from("localhost").expect("it is a name");
+    tokio::time::timeout(PATIENCE, TlsConnector::from(Arc::new(config)).connect(name, stream)).await?
+}
+
+async fn get(stream: &mut TlsStream<TcpStream>, path: &str) -> String {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("it is open");
+    let mut response = vec![0; 4096];
+    let len = tokio::time::timeout(PATIENCE, stream.read(&mut response)).await.expect("in time").expect("it is open");
+    String::from_utf8_lossy(&response[..len]).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn signing_in_over_wss() {
+    let files = Files::new("wss");
+    let certificate = files.renew();
+    let gateway = gateway_bin::start(files.config()).await.expect("the certificate is good");
+    let stream = connect(gateway.http, &certificate).await.expect("the handshake succeeds");
+    let (mut socket, response) =
+        tokio_tungstenite::client_async("wss://localhost/v1/ws", stream).await.expect("WebSockets are taken");
+    let cookie = response.headers()["set-cookie"].to_str().expect("it is text");
+    assert!(cookie.contains("Secure") && cookie.contains("SameSite=None"), "{cookie}");
+    let request = json!({ "jsonrpc": "2.0", "id": 1, "method": "session.signIn", "params": credentials("1001") });
+    socket.send(Message::Text(request.to_string().into())).await.expect("it is open");
+    let answer = socket.next().await.expect("it is open").expect("a message comes");
+    let answer: Value = serde_json::from_str(answer.to_text().expect("it is text")).expect("it is JSON");
+    assert!(answer["result"]["token"].is_string(), "{answer}");
+
+    // Plain HTTP on this port gets nowhere, and neither do those that never finish a handshake.
+    let mut plain = TcpStream::connect(gateway.http).await.expect("it listens");
+    plain.write_all(b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("it is open");
+    let mut rest = Vec::new();
+    let _ = tokio::time::timeout(PATIENCE, plain.read_to_end(&mut rest)).await.expect("it is closed");
+    assert!(!rest.starts_with(b"HTTP/"));
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reload_takes_the_new_certificate_and_leaves_open_connections_alone() {
+    let files = Files::new("reload");
+    let first = files.renew();
+    let config = files.config();
+    let gateway = gateway_bin::start(config.clone()).await.expect("the certificate is good");
+    let mut open = connect(gateway.http, &first).await.expect("the handshake succeeds");
+    let second = files.renew();
+    assert!(connect(gateway.http, &second).await.is_err(), "nothing is reloaded yet");
+    gateway.reload(&config).await;
+    assert!(connect(gateway.http, &second).await.is_ok());
+    assert!(connect(gateway.http, &first).await.is_err());
+    assert!(get(&mut open, "/ping").await.starts_with("HTTP/1.1 200"));
+
+    // What can't be used changes nothing.
+    std::fs::write(files.tls().certificate, "rubbish").expect("there is room");
+    gateway.reload(&config).await;
+    assert!(connect(gateway.http, &second).await.is_ok());
+    let error = gateway_bin::check(&config).expect_err("there is no certificate in it").to_string();
+    assert!(error.starts_with("http.tls.certificate: "), "{error}");
+    gateway.stop().await;
+}
