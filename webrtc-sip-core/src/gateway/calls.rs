@@ -201,6 +201,7 @@ impl Gateway {
             "from": entry.from.number,
             "to": entry.to.number,
             "held": entry.call.is_held_by(side),
+            "heldByRemote": entry.call.is_held_by(side.other()),
         }))
     }
 

@@ -15,6 +15,9 @@ use super::rpc;
 /// candidates needs about 30.
 const REQUEST_BURST: u32 = 100;
 const REQUEST_REFILL: Duration = Duration::from_millis(50);
+/// Numbers of notifications that are left out when another instance goes on. The old one may have sent some more after
+/// it was written down, and the client takes what bears a number that it has seen for a repetition.
+const TAKE_OVER_GAP: u64 = 1 << 20;
 
 /// One user signed in from one client.
 #[derive(Debug)]
@@ -50,8 +53,8 @@ pub(crate) struct SignInSnapshot {
 struct Outbox {
     /// Sequence number of the last one made.
     last: u64,
-    /// Oldest first, without gaps.
-    pending: VecDeque<String>,
+    /// With their numbers, oldest first.
+    pending: VecDeque<(u64, String)>,
 }
 
 impl SignIn {
@@ -79,7 +82,8 @@ impl SignIn {
     }
 
     pub(super) fn restored(now: Instant, shard: ShardId, expires_at: Instant, snapshot: SignInSnapshot) -> Self {
-        let SignInSnapshot { identity, token_digest, outbox, .. } = snapshot;
+        let SignInSnapshot { identity, token_digest, mut outbox, .. } = snapshot;
+        outbox.last = outbox.last.saturating_add(TAKE_OVER_GAP);
         SignIn { outbox, ..SignIn::new(now, identity, shard, token_digest, expires_at) }
     }
 
@@ -111,21 +115,20 @@ impl SignIn {
         if pending.len() >= limit {
             pending.pop_front();
         }
-        pending.push_back(rpc::notification(method, *last, params));
-        pending.back().expect("one was just pushed")
+        pending.push_back((*last, rpc::notification(method, *last, params)));
+        pending.back().map(|(_, text)| text).expect("one was just pushed")
     }
 
     /// The client has everything up to and including `seq`.
     pub(super) fn acknowledge(&mut self, seq: u64) {
-        let Outbox { last, pending } = &mut self.outbox;
-        let first = *last + 1 - pending.len() as u64;
-        let known = (seq.min(*last) + 1).saturating_sub(first);
-        pending.drain(..known as usize);
+        while self.outbox.pending.front().is_some_and(|(number, _)| *number <= seq) {
+            self.outbox.pending.pop_front();
+        }
     }
 
     /// What the client hasn't acknowledged, oldest first.
     pub(super) fn pending(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.outbox.pending.iter().map(String::as_str)
+        self.outbox.pending.iter().map(|(_, text)| text.as_str())
     }
 }
 
@@ -139,17 +142,33 @@ mod tests {
         SignIn::new(now, identity, ShardId(1), [0; 32], now)
     }
 
+    fn numbers(user: &SignIn) -> Vec<u64> {
+        let number = |text: &str| serde_json::from_str::<Value>(text).unwrap()["params"]["seq"].as_u64().unwrap();
+        user.pending().map(number).collect()
+    }
+
+    #[test]
+    fn another_instance_repeats_no_number_that_the_client_may_have_seen() {
+        let now = Instant::now();
+        let mut old = sign_in(now);
+        for _ in 0..2 {
+            old.queue("call.ringing", json!({}), 3);
+        }
+        let mut new = SignIn::restored(now, ShardId(0), now, old.snapshot(SystemTime::UNIX_EPOCH));
+        old.queue("call.answered", json!({}), 3);
+        assert_eq!(numbers(&old), [1, 2, 3]);
+        new.queue("call.ended", json!({}), 3);
+        // The client has heard of the answer from the old instance.
+        new.acknowledge(3);
+        assert_eq!(numbers(&new), [TAKE_OVER_GAP + 3]);
+    }
+
     #[test]
     fn notifications_stay_until_acknowledged_or_pushed_out() {
         let mut user = sign_in(Instant::now());
         for _ in 0..5 {
             user.queue("call.stats", json!({}), 3);
         }
-        let numbers = |user: &SignIn| -> Vec<u64> {
-            user.pending()
-                .map(|text| serde_json::from_str::<Value>(text).unwrap()["params"]["seq"].as_u64().unwrap())
-                .collect()
-        };
         assert_eq!(numbers(&user), [3, 4, 5]);
         user.acknowledge(1);
         assert_eq!(numbers(&user), [3, 4, 5]);
