@@ -46,7 +46,12 @@ check 'lints' cargo clippy --workspace --all-targets --quiet -- -D warnings
 check 'dependencies of the core' scripts/check-core-deps.sh
 check 'layers of the core' scripts/check-core-layers.sh
 
-part 'Rust tests' cargo test --workspace --no-fail-fast --quiet
+part 'Rust tests' cargo test --workspace --exclude simulator --no-fail-fast --quiet
+count "$(sum '[0-9]+ passed;')" "$(sum '[0-9]+ failed;')"
+
+# Ten thousand calls take minutes with an unoptimised core, and overflows shall be noticed all the same.
+part 'simulator' cargo test --package simulator --no-fail-fast --quiet \
+  --config 'profile.dev.package.webrtc-sip-core.opt-level=2'
 count "$(sum '[0-9]+ passed;')" "$(sum '[0-9]+ failed;')"
 
 node_counts() { count "$(sum '^(#|ℹ) pass [0-9]+')" "$(sum '^(#|ℹ) (fail|cancelled) [0-9]+')"; }

@@ -80,6 +80,7 @@ impl People {
             browser,
             phone: Phone::new(
                 PHONE,
+                "phone".to_owned(),
                 PhoneBehaviour::AnswerAfter(Duration::from_millis(300)),
                 vec![Pcmu],
                 &crypto,

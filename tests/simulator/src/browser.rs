@@ -60,6 +60,10 @@ pub struct Browser {
     outgoing: VecDeque<String>,
     call: Option<Call>,
     calls: u16,
+    /// Its gateway died: what another instance doesn't know of will never end.
+    orphaned: bool,
+    /// Calls that it was told the id of, and how often it was told that each has ended.
+    known: BTreeMap<String, u32>,
     /// Reasons of the calls that ended, in order.
     pub ended: Vec<String>,
     /// `reason`s of the requests that failed, in order.
@@ -71,6 +75,10 @@ pub struct Browser {
 struct Call {
     id: Option<String>,
     state: BrowserState,
+    /// Who is at the other end, as dialled or as shown.
+    far: String,
+    /// Who holds: we, the far side.
+    held_by: [bool; 2],
     negotiator: WebRtcNegotiator,
     offer_from_gateway: Option<String>,
     pending: Option<PendingWebRtcOffer>,
@@ -113,6 +121,8 @@ impl Browser {
             outgoing: VecDeque::new(),
             call: None,
             calls: 0,
+            orphaned: false,
+            known: BTreeMap::new(),
             ended: Vec::new(),
             errors: Vec::new(),
             notified: Vec::new(),
@@ -134,6 +144,11 @@ impl Browser {
         self.token.is_some()
     }
 
+    /// Whether it has an open WebSocket.
+    pub fn is_linked(&self) -> bool {
+        self.link.is_some()
+    }
+
     /// Where its call is.
     pub fn state(&self) -> BrowserState {
         self.call.as_ref().map_or(BrowserState::Idle, |call| call.state.clone())
@@ -142,6 +157,26 @@ impl Browser {
     /// Packets with sound in them that it heard in its present call.
     pub fn heard(&self) -> u64 {
         self.call.as_ref().map_or(0, |call| call.ear.audible)
+    }
+
+    /// Who is at the other end of its present call, as dialled or as shown.
+    pub fn far(&self) -> Option<&str> {
+        self.call.as_ref().map(|call| call.far.as_str())
+    }
+
+    /// Whether it holds the far side.
+    pub fn holds(&self) -> bool {
+        self.call.as_ref().is_some_and(|call| call.held_by[0])
+    }
+
+    /// Whether the far side holds it, as far as it was told.
+    pub fn is_held(&self) -> bool {
+        self.call.as_ref().is_some_and(|call| call.held_by[1])
+    }
+
+    /// Calls that didn't end exactly once, of those that a live sign-in had: their ids, and how often each ended.
+    pub fn ended_wrongly(&self) -> impl Iterator<Item = (&str, u32)> {
+        self.known.iter().filter(|(_, ends)| **ends != 1).map(|(id, ends)| (id.as_str(), *ends))
     }
 
     /// Whether media can flow in its present call.
@@ -175,8 +210,6 @@ impl Browser {
     /// A new WebSocket is open: signs in, or resumes with the token from before.
     pub fn handle_link(&mut self, now: Instant, link: LinkId) {
         self.link = Some(link);
-        self.pending.clear();
-        self.outgoing.clear();
         self.heartbeat_at = Some(now + HEARTBEAT);
         match self.token.clone() {
             Some(token) => self.request("session.resume", json!({"token": token, "after": self.last_seq})),
@@ -188,20 +221,46 @@ impl Browser {
     pub(crate) fn handle_link_closed(&mut self) {
         self.link = None;
         self.heartbeat_at = None;
+        self.outgoing.clear();
+        // What was asked for but not answered is lost; a call that was to be made is looked after on resumption.
+        if self.pending.values().any(|method| *method == "call.create") {
+            self.call = None;
+        }
+        self.pending.clear();
+    }
+
+    /// The gateway is dead.
+    pub(crate) fn handle_gateway_death(&mut self) {
+        self.orphaned = true;
+        self.handle_link_closed();
+    }
+
+    /// There is no sign-in any more: nobody will tell it how its calls ended.
+    fn forget_sign_in(&mut self) {
+        self.token = None;
+        self.orphaned = false;
+        self.last_seq = 0;
+        self.call = None;
+        self.known.retain(|_, ends| *ends > 0);
     }
 
     /// Signs out.
     pub fn sign_out(&mut self) {
-        self.request("session.signOut", json!({}));
-        self.token = None;
-        self.last_seq = 0;
+        if self.token.is_some() && self.link.is_some() {
+            self.request("session.signOut", json!({}));
+        }
     }
 
     /// A message came over the WebSocket.
     pub fn handle_message(&mut self, now: Instant, text: &str) {
         let message: Value = serde_json::from_str(text).expect("the gateway sends JSON");
         if let Some(method) = message["method"].as_str() {
-            self.last_seq = message["params"]["seq"].as_u64().expect("notifications are numbered");
+            let seq = message["params"]["seq"].as_u64().expect("notifications are numbered");
+            // A resumption may repeat what was seen already.
+            if seq <= self.last_seq {
+                return;
+            }
+            self.last_seq = seq;
             if method != "call.stats" {
                 self.notified.push(method.to_owned());
             }
@@ -215,7 +274,15 @@ impl Browser {
                 self.errors.push(reason.to_owned());
                 match method {
                     "call.create" => self.call = None,
-                    "session.resume" => self.token = None,
+                    "session.resume" => {
+                        self.forget_sign_in();
+                        self.request("session.signIn", json!({"user": self.user, "password": self.user}));
+                    }
+                    "call.update" => {
+                        if let Some(call) = self.call.as_mut() {
+                            call.pending = None;
+                        }
+                    }
                     _ => {}
                 }
             }
@@ -224,11 +291,17 @@ impl Browser {
 
     fn on_result(&mut self, now: Instant, method: &str, result: &Value) {
         match method {
-            "session.signIn" | "session.resume" => self.token = result["token"].as_str().map(str::to_owned),
+            "session.signIn" => {
+                self.token = result["token"].as_str().map(str::to_owned);
+                self.last_seq = 0;
+            }
+            "session.resume" => self.on_resumed(result),
+            "session.signOut" => self.forget_sign_in(),
             "call.create" | "call.update" => {
                 let Some(call) = self.call.as_mut() else { return };
                 if let Some(id) = result["callId"].as_str() {
                     call.id = Some(id.to_owned());
+                    self.known.entry(id.to_owned()).or_default();
                 }
                 let sdp = result["sdp"].as_str().expect("the answer has an SDP");
                 if let Some(pending) = call.pending.take() {
@@ -245,7 +318,15 @@ impl Browser {
         let id = params["callId"].as_str();
         if method == "call.incoming" {
             let sdp = params["sdp"].as_str().expect("the call comes with an offer").to_owned();
-            return self.on_incoming(now, id.expect("the call has an id").to_owned(), sdp);
+            let from = params["from"].as_str().expect("somebody calls").to_owned();
+            return self.on_incoming(now, id.expect("the call has an id").to_owned(), from, sdp);
+        }
+        if method == "session.displaced" {
+            return self.forget_sign_in();
+        }
+        if method == "call.ended" {
+            *self.known.entry(id.expect("a call ends").to_owned()).or_default() += 1;
+            self.ended.push(params["reason"].as_str().expect("an end has a reason").to_owned());
         }
         // The notification may overtake the response that tells the id.
         let Some(call) = self.call.as_mut().filter(|call| call.id.is_none() || call.id.as_deref() == id) else {
@@ -254,8 +335,9 @@ impl Browser {
         match method {
             "call.ringing" if call.state == BrowserState::Calling => call.state = BrowserState::Ringing,
             "call.answered" => call.state = BrowserState::Talking,
+            "call.held" => call.held_by[usize::from(params["by"] == "remote")] = true,
+            "call.resumed" => call.held_by[usize::from(params["by"] == "remote")] = false,
             "call.ended" => {
-                self.ended.push(params["reason"].as_str().expect("an end has a reason").to_owned());
                 call.transport.close(now);
                 self.call = None;
             }
@@ -263,11 +345,42 @@ impl Browser {
         }
     }
 
-    fn on_incoming(&mut self, now: Instant, id: String, sdp: String) {
+    /// Of the calls that the gateway still has, only the one on the screen goes on, and only if both agree on it.
+    fn on_resumed(&mut self, result: &Value) {
+        let calls = result["calls"].as_array().cloned().unwrap_or_default();
+        if std::mem::take(&mut self.orphaned) {
+            let lives = |id: &str| calls.iter().any(|listed| listed["callId"] == id);
+            self.known.retain(|id, ends| *ends > 0 || lives(id));
+            // A call that ended after it was written down lives again.
+            self.known.iter_mut().filter(|(id, _)| lives(id)).for_each(|(_, ends)| *ends = 0);
+            self.call = self.call.take().filter(|call| call.id.as_deref().is_some_and(lives));
+        }
+        for listed in calls {
+            let id = listed["callId"].as_str().expect("a call has an id");
+            self.known.entry(id.to_owned()).or_default();
+            let ours = self.call.as_ref().filter(|call| call.id.as_deref() == Some(id));
+            let agrees = ours.is_some_and(|call| match listed["state"].as_str() {
+                Some("incoming") => call.offer_from_gateway.is_some(),
+                _ => call.agreed.is_some(),
+            });
+            if !agrees {
+                self.request("call.hangup", json!({ "callId": id }));
+            } else if let Some(call) = self.call.as_mut() {
+                call.held_by = ["held", "heldByRemote"].map(|who| listed[who] == true);
+                if call.pending.take().is_some() {
+                    // The answer to our last offer is lost, and the gateway may have acted upon it.
+                    self.restart_ice();
+                }
+            }
+        }
+    }
+
+    fn on_incoming(&mut self, now: Instant, id: String, from: String, sdp: String) {
+        self.known.entry(id.clone()).or_default();
         if self.call.is_some() {
             return self.request("call.reject", json!({"callId": id, "reason": "busy"}));
         }
-        let mut call = self.new_call(now, BrowserState::Incoming);
+        let mut call = self.new_call(now, BrowserState::Incoming, from);
         call.id = Some(id);
         call.offer_from_gateway = Some(sdp);
         self.call = Some(call);
@@ -277,10 +390,10 @@ impl Browser {
 
     /// Calls a number.
     pub fn call(&mut self, now: Instant, to: &str) {
-        if self.call.is_some() || self.token.is_none() {
+        if self.call.is_some() || self.token.is_none() || self.link.is_none() {
             return;
         }
-        let mut call = self.new_call(now, BrowserState::Calling);
+        let mut call = self.new_call(now, BrowserState::Calling, to.to_owned());
         let (sdp, pending) = call.negotiator.offer(None);
         call.pending = Some(pending);
         self.call = Some(call);
@@ -340,16 +453,14 @@ impl Browser {
     /// Everything stops: the page is gone.
     pub(crate) fn vanish(&mut self) {
         self.handle_link_closed();
-        self.call = None;
-        self.token = None;
-        self.last_seq = 0;
+        self.forget_sign_in();
     }
 
     fn draw_credentials(&self) -> IceCredentials {
         IceCredentials { ufrag: self.crypto.token(4), password: self.crypto.token(24) }
     }
 
-    fn new_call(&mut self, now: Instant, state: BrowserState) -> Call {
+    fn new_call(&mut self, now: Instant, state: BrowserState, far: String) -> Call {
         self.calls = self.calls.wrapping_add(1) % 1000;
         let address = SocketAddr::new(self.ip, MEDIA_PORT + self.calls);
         let (ice, ssrc, cname) = (self.draw_credentials(), self.rng.u32(), self.rng.token(16));
@@ -375,6 +486,8 @@ impl Browser {
         Call {
             id: None,
             state,
+            far,
+            held_by: [false; 2],
             negotiator: WebRtcNegotiator::new(local, self.rng.u64() >> 2),
             offer_from_gateway: None,
             pending: None,
@@ -423,9 +536,8 @@ impl Browser {
                 network.send_message(now, Arrival::ToGateway { link, text });
             }
         }
-        let ssrc_sequence = self.rng.u16();
         if let Some(call) = self.call.as_mut() {
-            call.drain(now, network, ssrc_sequence);
+            call.drain(now, network);
         }
     }
 }
@@ -471,7 +583,7 @@ impl Call {
         }
     }
 
-    fn drain(&mut self, now: Instant, network: &mut Network, sequence: u16) {
+    fn drain(&mut self, now: Instant, network: &mut Network) {
         while let Some(event) = self.transport.poll_event() {
             if matches!(event, WebRtcEvent::Connected)
                 && self.srtp.is_none()
@@ -489,7 +601,8 @@ impl Call {
         let (Some(agreed), Some(route)) = (&self.agreed, self.transport.media_route()) else { return };
         let format = agreed.audio.format;
         if self.voice.as_ref().is_none_or(|voice| voice.format() != format) {
-            self.voice = Some(Voice::new(now, format, self.ssrc, sequence));
+            // RFC 3550 section 5.1: both begin anywhere.
+            self.voice = Some(Voice::new(now, format, self.ssrc, self.ssrc as u16));
         }
         let (Some(voice), Some((sender, _))) = (self.voice.as_mut(), self.srtp.as_mut()) else { return };
         let mut storage = [0u8; SLOT];

@@ -9,6 +9,7 @@ mod browser;
 mod network;
 mod node;
 mod phone;
+pub mod script;
 mod tap;
 mod world;
 
@@ -17,4 +18,4 @@ pub use network::{Arrival, Conditions, Network};
 pub use node::{Node, NodeSetup};
 pub use phone::{Phone, PhoneBehaviour, PhoneState};
 pub use tap::SrtpTap;
-pub use world::{BrowserIndex, NodeIndex, PhoneIndex, World};
+pub use world::{BrowserIndex, DrainOrder, NodeIndex, PhoneIndex, World};

@@ -1,7 +1,7 @@
 //! What is on its way: datagrams, which may be lost, and client messages, which may not.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -71,9 +71,16 @@ pub struct Network {
     rng: Rng,
     /// May be changed at any time.
     pub conditions: Conditions,
+    /// DTLS always gets through, at once. When it has to repeat itself, the library draws the time to wait by itself, and
+    /// nothing that happens afterwards is a function of the seed any more.
+    pub spares_dtls: bool,
     under_way: BinaryHeap<Reverse<UnderWay>>,
     serial: u64,
+    /// The last few datagrams, for whoever wants to meddle with them.
+    recent: VecDeque<(SocketAddr, SocketAddr, Vec<u8>)>,
 }
+
+const RECENT: usize = 16;
 
 /// How long a client message takes. Always the same, so that they stay in order as over TCP.
 const MESSAGE_DELAY: Duration = Duration::from_millis(5);
@@ -81,10 +88,35 @@ const MESSAGE_DELAY: Duration = Duration::from_millis(5);
 impl Network {
     /// Nothing is under way yet.
     pub fn new(rng: Rng, conditions: Conditions) -> Self {
-        Network { rng, conditions, under_way: BinaryHeap::new(), serial: 0 }
+        Network {
+            rng,
+            conditions,
+            spares_dtls: false,
+            under_way: BinaryHeap::new(),
+            serial: 0,
+            recent: VecDeque::new(),
+        }
+    }
+
+    /// The last datagrams that were sent: from, to, and what.
+    pub fn recent(&self) -> impl ExactSizeIterator<Item = &(SocketAddr, SocketAddr, Vec<u8>)> {
+        self.recent.iter()
+    }
+
+    /// Sends a datagram as anybody from anywhere. It isn't lost.
+    pub fn inject(&mut self, now: Instant, from: SocketAddr, to: SocketAddr, bytes: Vec<u8>) {
+        self.push(now, Arrival::Datagram { from, to, bytes });
     }
 
     pub(crate) fn send_datagram(&mut self, now: Instant, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
+        if self.recent.len() == RECENT {
+            self.recent.pop_front();
+        }
+        self.recent.push_back((from, to, bytes.to_vec()));
+        // RFC 7983: what the first byte says.
+        if self.spares_dtls && matches!(bytes.first(), Some(20..=63)) {
+            return self.inject(now + Duration::from_millis(1), from, to, bytes.to_vec());
+        }
         if self.rng.chance(self.conditions.loss) {
             return;
         }

@@ -122,6 +122,11 @@ impl Node {
         self.sockets.keys().filter(|address| (RTP_PORT..WEBRTC_PORT).contains(&address.port())).count()
     }
 
+    /// Every address it receives datagrams at.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.sockets.keys().copied()
+    }
+
     /// The media planes, to be looked at by a test.
     pub fn shards(&self) -> &[MediaShard] {
         &self.shards
@@ -166,41 +171,57 @@ impl Node {
         self.shards.iter().map(MediaShard::poll_timeout).chain([self.gateway.poll_timeout()]).flatten().min()
     }
 
-    /// Carries out everything that is ready, until nothing is.
-    pub(crate) fn drain(&mut self, now: Instant, net: &mut Wire<'_>) {
-        loop {
-            let mut idle = true;
-            let mut out = PacketBuf::empty(&mut self.storage, HEADROOM);
-            while let Some(transmit) = self.gateway.poll_transmit(now, &mut out) {
-                if let Transmit::Datagram { socket, destination } = transmit {
-                    net.send(now, self.addresses[&socket], destination, out.as_slice());
+    /// Carries out everything that is ready, until nothing is; in one order or in the other.
+    pub(crate) fn drain(&mut self, now: Instant, net: &mut Wire<'_>, reversed: bool) {
+        let mut steps = [Node::send_sip, Node::drain_shards, Node::execute_events];
+        if reversed {
+            steps.reverse();
+        }
+        // Each step says whether there was anything; all of them are taken in each round.
+        while steps.iter().fold(false, |busy, step| step(self, now, net) | busy) {}
+    }
+
+    fn send_sip(&mut self, now: Instant, net: &mut Wire<'_>) -> bool {
+        let mut busy = false;
+        let mut out = PacketBuf::empty(&mut self.storage, HEADROOM);
+        while let Some(transmit) = self.gateway.poll_transmit(now, &mut out) {
+            if let Transmit::Datagram { socket, destination } = transmit {
+                net.send(now, self.addresses[&socket], destination, out.as_slice());
+            }
+            out.clear(HEADROOM);
+            busy = true;
+        }
+        busy
+    }
+
+    fn drain_shards(&mut self, now: Instant, net: &mut Wire<'_>) -> bool {
+        let mut busy = false;
+        let mut out = PacketBuf::empty(&mut self.storage, HEADROOM);
+        for shard in &mut self.shards {
+            while let Some(transmit) = shard.poll_transmit(now, &mut out) {
+                if let Transmit::Datagram { socket, destination } = transmit
+                    && let Some(from) = self.addresses.get(&socket)
+                {
+                    net.send(now, *from, destination, out.as_slice());
                 }
                 out.clear(HEADROOM);
-                idle = false;
+                busy = true;
             }
-            for shard in &mut self.shards {
-                while let Some(transmit) = shard.poll_transmit(now, &mut out) {
-                    if let Transmit::Datagram { socket, destination } = transmit
-                        && let Some(from) = self.addresses.get(&socket)
-                    {
-                        net.send(now, *from, destination, out.as_slice());
-                    }
-                    out.clear(HEADROOM);
-                    idle = false;
-                }
-                while let Some(event) = shard.poll_event() {
-                    self.gateway.handle_media_event(now, event);
-                    idle = false;
-                }
-            }
-            while let Some(event) = self.gateway.poll_event() {
-                self.execute(now, net, event);
-                idle = false;
-            }
-            if idle {
-                return;
+            while let Some(event) = shard.poll_event() {
+                self.gateway.handle_media_event(now, event);
+                busy = true;
             }
         }
+        busy
+    }
+
+    fn execute_events(&mut self, now: Instant, net: &mut Wire<'_>) -> bool {
+        let mut busy = false;
+        while let Some(event) = self.gateway.poll_event() {
+            self.execute(now, net, event);
+            busy = true;
+        }
+        busy
     }
 
     fn execute(&mut self, now: Instant, net: &mut Wire<'_>, event: GatewayEvent) {

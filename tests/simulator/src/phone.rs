@@ -48,6 +48,7 @@ pub enum PhoneState {
 /// A SIP phone with one line; further calls find it busy.
 pub struct Phone {
     ip: IpAddr,
+    name: String,
     /// What it does when it is called; may be changed at any time.
     pub behaviour: PhoneBehaviour,
     endpoint: Endpoint,
@@ -56,8 +57,6 @@ pub struct Phone {
     line: Option<Line>,
     calls: u16,
     storage: Vec<u8>,
-    /// Whether the far side held it, as of the last offer.
-    pub held: bool,
 }
 
 struct Line {
@@ -68,6 +67,13 @@ struct Line {
     answer: Option<String>,
     answer_at: Option<Instant>,
     talking: bool,
+    /// Who is at the other end.
+    far: String,
+    /// Whether it holds, and what it has asked for.
+    holds: bool,
+    wants_hold: bool,
+    /// Whether the far side held it, as of the last offer.
+    held: bool,
     rtp: SocketAddr,
     voice: Option<Voice>,
     ear: Ear,
@@ -77,6 +83,7 @@ impl Phone {
     /// At this address.
     pub fn new(
         ip: IpAddr,
+        name: String,
         behaviour: PhoneBehaviour,
         codecs: Vec<CodecKind>,
         crypto: &CryptoProvider,
@@ -88,17 +95,17 @@ impl Phone {
             user_agent: "phone".to_owned(),
             ..EndpointConfig::default()
         };
-        let name = format!("phone {ip}");
+        let stream = format!("phone {ip}");
         Phone {
             ip,
+            name,
             behaviour,
-            endpoint: Endpoint::new(config, crypto.clone(), &seed_of(seed, &name)),
-            rng: Rng::split(seed, &name),
+            endpoint: Endpoint::new(config, crypto.clone(), &seed_of(seed, &stream)),
+            rng: Rng::split(seed, &stream),
             codecs,
             line: None,
             calls: 0,
             storage: vec![0; SLOT],
-            held: false,
         }
     }
 
@@ -116,6 +123,26 @@ impl Phone {
         }
     }
 
+    /// Who is at the other end of its present call.
+    pub fn far(&self) -> Option<&str> {
+        self.line.as_ref().map(|line| line.far.as_str())
+    }
+
+    /// Whether it waits for the answer to an offer.
+    pub fn is_negotiating(&self) -> bool {
+        self.line.as_ref().is_some_and(|line| line.pending.is_some())
+    }
+
+    /// Whether it holds the far side. It goes on speaking then, as if it played music.
+    pub fn holds(&self) -> bool {
+        self.line.as_ref().is_some_and(|line| line.holds)
+    }
+
+    /// Whether the far side holds it, as of the last offer.
+    pub fn is_held(&self) -> bool {
+        self.line.as_ref().is_some_and(|line| line.held)
+    }
+
     /// Packets with sound in them that it heard in its present call.
     pub fn heard(&self) -> u64 {
         self.line.as_ref().map_or(0, |line| line.ear.audible)
@@ -126,7 +153,7 @@ impl Phone {
         &self.endpoint
     }
 
-    fn new_line(&mut self, dialog: DialogId) -> Line {
+    fn new_line(&mut self, dialog: DialogId, far: &str) -> Line {
         self.calls = self.calls.wrapping_add(1) % 1000;
         let port = RTP_PORT + 2 * self.calls;
         let (rtp, rtcp) = (SocketAddr::new(self.ip, port), SocketAddr::new(self.ip, port + 1));
@@ -139,6 +166,10 @@ impl Phone {
             answer: None,
             answer_at: None,
             talking: false,
+            far: far.to_owned(),
+            holds: false,
+            wants_hold: false,
+            held: false,
             rtp,
             voice: None,
             ear: Ear::default(),
@@ -147,10 +178,10 @@ impl Phone {
 
     /// Calls a user of the gateway at `gateway`.
     pub fn call(&mut self, now: Instant, gateway: SocketAddr, user: &str) {
-        if self.line.is_some() {
+        if self.line.is_some() || self.is_dead() {
             return;
         }
-        let mut line = self.new_line(DialogId(0));
+        let mut line = self.new_line(DialogId(0), user);
         let (offer, pending) = line.negotiator.offer();
         line.pending = Some(pending);
         let uri = |text: String| text.parse::<Uri>().expect("it is a URI");
@@ -159,7 +190,7 @@ impl Phone {
             destination: Destination { transport: Transport::Udp, address: gateway },
             to: NameAddr::new(request_uri.clone()),
             request_uri,
-            from: NameAddr::new(uri(format!("sip:phone@{}", self.ip))),
+            from: NameAddr::new(uri(format!("sip:{}@{}", self.name, self.ip))),
             contact_user: "phone".to_owned(),
             route: Vec::new(),
             headers: Headers::default(),
@@ -192,6 +223,9 @@ impl Phone {
         let (offer, pending) = line.negotiator.offer();
         if self.endpoint.reinvite(now, line.dialog, offer.into()).is_ok() {
             line.pending = Some(pending);
+            line.wants_hold = held;
+        } else {
+            line.keep_direction();
         }
     }
 
@@ -201,7 +235,8 @@ impl Phone {
         self.behaviour = PhoneBehaviour::Dead;
     }
 
-    fn is_dead(&self) -> bool {
+    /// Whether it vanished.
+    pub fn is_dead(&self) -> bool {
         matches!(self.behaviour, PhoneBehaviour::Dead)
     }
 
@@ -273,7 +308,8 @@ impl Phone {
 
     fn on_event(&mut self, now: Instant, event: SipEvent) {
         if let SipEvent::IncomingInvite(invite) = event {
-            return self.on_invite(now, invite.dialog, &invite.body);
+            let from = invite.from.uri.user().unwrap_or_default().into_owned();
+            return self.on_invite(now, invite.dialog, &from, &invite.body);
         }
         let Some(line) = self.line.as_mut() else { return };
         match event {
@@ -284,15 +320,19 @@ impl Phone {
                     && let Ok(agreed) = line.negotiator.accept_answer(pending, &body)
                 {
                     line.agreed = Some(agreed);
+                    line.holds = line.wants_hold;
                     line.start_talking(now, &mut self.rng);
                 }
             }
-            SipEvent::ReinviteFailed { dialog, .. } if dialog == line.dialog => line.pending = None,
+            SipEvent::ReinviteFailed { dialog, .. } if dialog == line.dialog => {
+                line.pending = None;
+                line.keep_direction();
+            }
             SipEvent::Reinvited { dialog, body } if dialog == line.dialog => {
                 let answered = line.negotiator.answer(&body);
                 match answered {
                     Ok((answer, agreed)) => {
-                        self.held = agreed.remote_hold;
+                        line.held = agreed.remote_hold;
                         line.agreed = Some(agreed);
                         let _ = self.endpoint.answer_reinvite(now, dialog, 200, answer.into());
                     }
@@ -310,7 +350,7 @@ impl Phone {
         }
     }
 
-    fn on_invite(&mut self, now: Instant, dialog: DialogId, offer: &[u8]) {
+    fn on_invite(&mut self, now: Instant, dialog: DialogId, from: &str, offer: &[u8]) {
         let refuse = |phone: &mut Phone, status| {
             let _ = phone.endpoint.reject(now, dialog, status, &Headers::default());
         };
@@ -323,7 +363,7 @@ impl Phone {
             PhoneBehaviour::Refuse(status) => return refuse(self, status),
             PhoneBehaviour::Dead => return,
         };
-        let mut line = self.new_line(dialog);
+        let mut line = self.new_line(dialog, from);
         let Ok((answer, agreed)) = line.negotiator.answer(offer) else { return refuse(self, 488) };
         line.answer = Some(answer);
         line.agreed = Some(agreed);
@@ -334,6 +374,12 @@ impl Phone {
 }
 
 impl Line {
+    /// What was asked for isn't granted, so what is in force stays.
+    fn keep_direction(&mut self) {
+        self.wants_hold = self.holds;
+        self.negotiator.set_direction(if self.holds { Direction::SendOnly } else { Direction::SendRecv });
+    }
+
     fn start_talking(&mut self, now: Instant, rng: &mut Rng) {
         self.talking = true;
         let Some(agreed) = &self.agreed else { return };

@@ -27,6 +27,18 @@ pub struct BrowserIndex(usize);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PhoneIndex(usize);
 
+/// When, and in which order, everybody sends what they have. What comes out must not depend on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DrainOrder {
+    /// After each input: browsers, nodes, phones.
+    #[default]
+    EachInput,
+    /// After each input, the other way round, within the nodes too.
+    Reversed,
+    /// Only when everything that comes in at one moment has been taken in.
+    Batched,
+}
+
 /// Everything there is.
 pub struct World {
     seed: Seed,
@@ -41,10 +53,14 @@ pub struct World {
     browsers: Vec<Browser>,
     phones: Vec<Phone>,
     links: BTreeMap<LinkId, (NodeIndex, BrowserIndex)>,
+    /// HTTP requests, and their responses where they have come.
+    requests: BTreeMap<LinkId, Option<String>>,
     next_link: u64,
     tap: SrtpTap,
     profiles: BTreeMap<SocketAddr, SrtpProfile>,
     trace: u64,
+    /// May be changed at any time.
+    pub drain_order: DrainOrder,
 }
 
 impl World {
@@ -66,10 +82,12 @@ impl World {
             browsers: Vec::new(),
             phones: Vec::new(),
             links: BTreeMap::new(),
+            requests: BTreeMap::new(),
             next_link: 0,
             tap: SrtpTap::default(),
             profiles: BTreeMap::new(),
             trace: 0xcbf2_9ce4_8422_2325,
+            drain_order: DrainOrder::default(),
         }
     }
 
@@ -109,7 +127,8 @@ impl World {
     /// Adds a phone. Nodes that are added afterwards have a route to it.
     pub fn add_phone(&mut self, behaviour: PhoneBehaviour, codecs: Vec<CodecKind>) -> PhoneIndex {
         let n = self.phones.len();
-        self.phones.push(Phone::new(address(2, n), behaviour, codecs, &self.crypto, &self.seed));
+        let name = format!("phone{n}");
+        self.phones.push(Phone::new(address(2, n), name, behaviour, codecs, &self.crypto, &self.seed));
         PhoneIndex(n)
     }
 
@@ -132,6 +151,11 @@ impl World {
     /// A browser and the time, to do something.
     pub fn browser_mut(&mut self, index: BrowserIndex) -> (&mut Browser, Instant) {
         (&mut self.browsers[index.0], self.now)
+    }
+
+    /// Everything that a node receives datagrams at.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.nodes.iter().flatten().flat_map(Node::addresses).collect()
     }
 
     /// A phone.
@@ -165,8 +189,10 @@ impl World {
         &self.tap
     }
 
-    /// A hash of everything that has arrived anywhere, in order, without what is encrypted under keys that can't be
-    /// seeded. The same seed and script give the same number.
+    /// A hash of everything that has arrived anywhere, in order. The same seed and script give the same number. Of what
+    /// is encrypted only the fact counts, and certificates' fingerprints are left out: DTLS draws keys and signatures by
+    /// itself, and an ECDSA signature differs each time, in its length too. Where DTLS may get lost, set
+    /// [`Network::spares_dtls`] for that.
     pub fn trace(&self) -> u64 {
         self.trace
     }
@@ -181,6 +207,34 @@ impl World {
             alive.gateway.handle_websocket_opened(self.now, link);
             self.browsers[browser.0].handle_link(self.now, link);
         }
+    }
+
+    /// `POST /v1/rpc` of a client without WebSocket. The response comes by [`World::response`].
+    pub fn post(&mut self, node: NodeIndex, bearer: Option<&str>, text: &str) -> LinkId {
+        let link = self.new_request();
+        let (node, now) = self.node_mut(node);
+        node.gateway.handle_client_message(now, link, bearer, text.as_bytes());
+        link
+    }
+
+    /// `GET /v1/events?after=N` of a client without WebSocket. The response comes by [`World::response`].
+    pub fn poll(&mut self, node: NodeIndex, bearer: &str, after: u64) -> LinkId {
+        let link = self.new_request();
+        let (node, now) = self.node_mut(node);
+        node.gateway.handle_client_poll(now, link, Some(bearer), after);
+        link
+    }
+
+    fn new_request(&mut self) -> LinkId {
+        self.next_link += 1;
+        let link = LinkId(self.next_link);
+        self.requests.insert(link, None);
+        link
+    }
+
+    /// The response to an HTTP request, once it is there.
+    pub fn response(&self, request: LinkId) -> Option<&str> {
+        self.requests.get(&request)?.as_deref()
     }
 
     /// Cuts a browser's WebSocket.
@@ -205,11 +259,11 @@ impl World {
     /// A node is gone, without a word; its clients' WebSockets close.
     pub fn kill_node(&mut self, index: NodeIndex) {
         self.nodes[index.0] = None;
-        let cut: Vec<LinkId> =
-            self.links.iter().filter(|(_, (node, _))| *node == index).map(|(link, _)| *link).collect();
-        for link in cut {
-            if let Some((_, browser)) = self.links.remove(&link) {
-                self.browsers[browser.0].handle_link_closed();
+        self.links.retain(|_, (node, _)| *node != index);
+        for browser in &mut self.browsers {
+            let is_cut = browser.link().is_none_or(|link| !self.links.contains_key(&link));
+            if is_cut {
+                browser.handle_gateway_death();
             }
         }
     }
@@ -256,6 +310,8 @@ impl World {
                     self.note(text.as_bytes());
                     if let Some((_, browser)) = self.links.get(&link) {
                         self.browsers[browser.0].handle_message(self.now, &text);
+                    } else if let Some(response) = self.requests.get_mut(&link) {
+                        *response = Some(text);
                     }
                 }
                 Arrival::ClientClosed { link } => {
@@ -272,7 +328,9 @@ impl World {
                     }
                 }
             }
-            self.settle();
+            if self.drain_order != DrainOrder::Batched {
+                self.settle();
+            }
         }
     }
 
@@ -302,21 +360,46 @@ impl World {
 
     /// Everybody sends what they have.
     fn settle(&mut self) {
-        let now = self.now;
+        let reversed = self.drain_order == DrainOrder::Reversed;
+        if reversed {
+            self.drain_phones();
+            self.drain_nodes(reversed);
+            self.drain_browsers();
+        } else {
+            self.drain_browsers();
+            self.drain_nodes(reversed);
+            self.drain_phones();
+        }
+    }
+
+    fn drain_browsers(&mut self) {
         for browser in &mut self.browsers {
-            browser.drain(now, &mut self.network);
+            browser.drain(self.now, &mut self.network);
             if let Some((address, profile)) = browser.srtp_profile() {
                 self.profiles.insert(address, profile);
             }
         }
+    }
+
+    fn drain_nodes(&mut self, reversed: bool) {
         for node in self.nodes.iter_mut().flatten() {
             let mut wire = Wire { network: &mut self.network, tap: &mut self.tap, profiles: &self.profiles };
-            node.drain(now, &mut wire);
+            node.drain(self.now, &mut wire, reversed);
         }
-        self.phones.iter_mut().for_each(|phone| phone.drain(now, &mut self.network));
+    }
+
+    fn drain_phones(&mut self) {
+        self.phones.iter_mut().for_each(|phone| phone.drain(self.now, &mut self.network));
     }
 
     fn note(&mut self, bytes: &[u8]) {
+        const FINGERPRINT: &[u8] = b"a=fingerprint:sha-256 ";
+        const FINGERPRINT_LEN: usize = 32 * 3 - 1;
+        if let Some(at) = bytes.windows(FINGERPRINT.len()).position(|window| window == FINGERPRINT) {
+            let (before, behind) = bytes.split_at(at);
+            self.note(before);
+            return self.note(behind.get(FINGERPRINT.len() + FINGERPRINT_LEN..).unwrap_or_default());
+        }
         let elapsed = (self.now - self.start).as_nanos() as u64;
         let all = elapsed.to_le_bytes().into_iter().chain(bytes.iter().copied());
         self.trace = all.fold(self.trace, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
