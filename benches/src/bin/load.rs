@@ -20,8 +20,8 @@ const TALK: Duration = Duration::from_secs(10);
 const WARM_UP_CALLS: usize = 20;
 const COUNTS: [usize; 2] = [20, 100];
 const IDLE_USERS: usize = 500;
-/// What a browser negotiates with the gateway.
-const PROFILE: SrtpProfile = SrtpProfile::Aes128CmSha1_80;
+/// What the simulated browsers negotiate with the gateway.
+const PROFILE: SrtpProfile = SrtpProfile::AeadAes256Gcm;
 /// Share of packets that may be missing before the run counts as failed.
 const TOLERATED_LOSS: f64 = 0.001;
 

@@ -112,7 +112,8 @@ pub(crate) async fn serve(
         let _ = stream.set_nodelay(true);
         let place = Place { remote: remote.ip(), cut: cut.clone(), _permit: Arc::new(permit) };
         let mut cut = cut.clone();
-        let connection = serve_connection(stream, router.clone(), tls.clone(), place);
+        // Boxed, because the task would hold it twice: as it is passed on, and as it is waited for.
+        let connection = Box::pin(serve_connection(stream, router.clone(), tls.clone(), place));
         tokio::spawn(async move {
             tokio::select! {
                 () = connection => {}
