@@ -185,6 +185,6 @@ fn configuration(setup: &Setup, [http, metrics, sip]: [SocketAddr; 3]) -> String
     for user in 0..setup.users {
         write!(text, "[[users]]\nname = \"u{user}\"\npassword = \"u{user}\"\n").expect("strings grow");
     }
-    write!(text, "[http]\nlisten = \"{http}\"\nmax_connections = 20000\n").expect("strings grow");
+    write!(text, "[http]\nlisten = \"{http}\"\n").expect("strings grow");
     text
 }

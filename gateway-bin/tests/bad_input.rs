@@ -327,7 +327,9 @@ async fn byte_streams_that_lose_their_frame_are_answered_and_closed() {
         let answer = raw_sip(address, &text).await;
         assert!(answer.starts_with(expected), "{}: {answer}", shortened(&text));
     }
-    // As many connections as may be, and one more; then half a message on each of them.
+    // As many connections as may be, and one more; then half a message on each of them. Those from before have to be
+    // over, since they count too.
+    assert!(eventually(PATIENCE, async || bench.metric("wsg_sip_flows").await == 0.0).await);
     let mut held = Vec::new();
     for _ in 0..8 {
         let mut stream = TcpStream::connect(address).await.expect("the gateway listens");

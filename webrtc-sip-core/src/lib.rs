@@ -54,7 +54,7 @@
 //! while let Some(event) = gateway.poll_event() {
 //!     match event {
 //!         // The library knows no passwords; the embedder does, and answers now or later.
-//!         GatewayEvent::Request { id, request: Request::Authenticate { user, password } } => {
+//!         GatewayEvent::Request { id, request: Request::Authenticate { user, password, .. } } => {
 //!             let known = user == "alice" && password == "secret";
 //!             let identity = Identity { user, display_name: Some("Alice".to_owned()), sip_credentials: None };
 //!             let answer = known.then_some(identity).ok_or(IdentityError::Refused);

@@ -1,13 +1,7 @@
 //! The routing cookie: a load balancer may send a browser back to the same node by it; the gateway never needs it.
 
-use std::sync::Arc;
+use axum::http::HeaderValue;
 
-use axum::extract::{Request, State};
-use axum::http::{HeaderValue, header};
-use axum::middleware::Next;
-use axum::response::Response;
-
-use super::HttpState;
 use crate::config::Config;
 
 /// `WSGROUTEID=.NODE`, so that browsers on other sites send it too. Browsers take `SameSite=None` over TLS only, so on
@@ -18,13 +12,6 @@ pub(super) fn route_cookie(config: &Config) -> HeaderValue {
     let attributes = if encrypted { "Secure; SameSite=None; HttpOnly" } else { "SameSite=Lax; HttpOnly" };
     HeaderValue::try_from(format!("WSGROUTEID=.{}; Path=/; {attributes}", config.node))
         .expect("the node's name was checked to be letters, digits, '-', '_' and '.'")
-}
-
-/// Adds the cookie to signalling responses.
-pub(super) async fn set(State(state): State<Arc<HttpState>>, request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    response.headers_mut().append(header::SET_COOKIE, state.cookie.clone());
-    response
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
+mod client;
 mod cookie;
 mod health;
 mod listener;
@@ -27,8 +28,8 @@ pub(crate) use proxies::{PlaintextFrom, Proxies};
 use crate::config::Config;
 use crate::control::{ControlHandle, LinkIds};
 
-/// Longer than a long poll; everything else answers far sooner.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(35);
+/// How long a call may take, the arrival of its body included.
+const CALL_TIMEOUT: Duration = Duration::from_secs(35);
 
 /// Where the process stands in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,12 +106,14 @@ impl HttpState {
 
 /// Every path of the listener.
 pub(crate) fn router(state: Arc<HttpState>) -> Router {
+    // Only this one takes a body, which has to arrive in time. Every layer costs memory for as long as a request waits,
+    // so the long poll has none that it doesn't need.
+    let call =
+        post(rpc::call).layer(DefaultBodyLimit::max(state.max_message_bytes)).layer(middleware::from_fn(time_limit));
     let signalling = Router::new()
         .route("/v1/ws", get(ws::upgrade))
-        .route("/v1/rpc", post(rpc::call))
+        .route("/v1/rpc", call)
         .route("/v1/events", get(rpc::poll))
-        .layer(middleware::from_fn_with_state(state.clone(), cookie::set))
-        .layer(middleware::from_fn_with_state(state.clone(), proxies::admit))
         .layer(state.origins.cors());
     Router::new()
         .merge(signalling)
@@ -119,13 +122,11 @@ pub(crate) fn router(state: Arc<HttpState>) -> Router {
         .route("/about", get(health::about))
         .route("/ready", get(health::ready))
         .fallback(page::serve)
-        .layer(DefaultBodyLimit::max(state.max_message_bytes))
-        .layer(middleware::from_fn(time_limit))
         .with_state(state)
 }
 
 async fn time_limit(request: axum::extract::Request, next: Next) -> Response {
-    match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
+    match tokio::time::timeout(CALL_TIMEOUT, next.run(request)).await {
         Ok(response) => response,
         Err(_) => StatusCode::REQUEST_TIMEOUT.into_response(),
     }

@@ -1,16 +1,10 @@
 //! Plain HTTP beyond loopback is for the proxies that terminate TLS; others would send passwords in the clear.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
-use axum::Extension;
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::http::HeaderMap;
 use webrtc_sip_core::gateway::IpNetwork;
 
-use super::{HttpState, Place};
 use crate::config::Http;
 
 /// Who may sign in without TLS of ours.
@@ -32,7 +26,8 @@ impl PlaintextFrom {
         }
     }
 
-    fn admits(&self, remote: IpAddr) -> bool {
+    /// Whether signalling is taken from there. Health and page are for everybody, so that probes work.
+    pub(super) fn admits(&self, remote: IpAddr) -> bool {
         match self {
             PlaintextFrom::Anyone => true,
             PlaintextFrom::Proxies(proxies) => {
@@ -68,19 +63,6 @@ impl Proxies {
         }
         client
     }
-}
-
-/// Lets signalling in from those only. Health and page are for everybody, so that probes work.
-pub(super) async fn admit(
-    State(state): State<Arc<HttpState>>,
-    Extension(place): Extension<Place>,
-    request: Request,
-    next: Next,
-) -> Response {
-    if !state.plaintext_from.admits(place.remote) {
-        return (StatusCode::FORBIDDEN, "plain HTTP is for the proxy in front; use https").into_response();
-    }
-    next.run(request).await
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Extension;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -10,7 +9,8 @@ use serde::Deserialize;
 use tokio::sync::{mpsc, oneshot};
 use webrtc_sip_core::ids::LinkId;
 
-use super::{HttpState, Place};
+use super::HttpState;
+use super::client::Client;
 use crate::control::{HttpReply, Outside};
 
 #[derive(Deserialize)]
@@ -22,7 +22,7 @@ pub(super) struct PollQuery {
 /// `POST /v1/rpc`.
 pub(super) async fn call(
     State(state): State<Arc<HttpState>>,
-    Extension(place): Extension<Place>,
+    Client { source, .. }: Client,
     headers: HeaderMap,
     text: String,
 ) -> Response {
@@ -33,18 +33,17 @@ pub(super) async fn call(
         // Also keeps pages of other origins out: they can't send this type without a preflight request.
         return StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response();
     }
-    let source = state.proxies.client_address(place.remote, &headers);
     exchange(&state, headers, |link, bearer, reply| Outside::RpcCall { link, source, bearer, text, reply }).await
 }
 
 /// `GET /v1/events?after=N`.
 pub(super) async fn poll(
     State(state): State<Arc<HttpState>>,
-    Extension(place): Extension<Place>,
+    Client { source, .. }: Client,
     Query(query): Query<PollQuery>,
     headers: HeaderMap,
 ) -> Response {
-    let (source, after) = (state.proxies.client_address(place.remote, &headers), query.after);
+    let after = query.after;
     exchange(&state, headers, |link, bearer, reply| Outside::ClientPoll { link, source, bearer, after, reply }).await
 }
 
@@ -53,9 +52,6 @@ async fn exchange(
     headers: HeaderMap,
     input: impl FnOnce(LinkId, Option<String>, oneshot::Sender<HttpReply>) -> Outside,
 ) -> Response {
-    if !state.origins.allow(&headers) {
-        return StatusCode::FORBIDDEN.into_response();
-    }
     let link = state.links.draw();
     let (reply, answer) = oneshot::channel();
     let input = input(link, bearer(&headers), reply);
@@ -70,8 +66,8 @@ async fn exchange(
     match answer {
         Ok(HttpReply { status, body }) => {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            (status, [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], body)
-                .into_response()
+            let content = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
+            (status, content, [(header::SET_COOKIE, state.cookie.clone())], body).into_response()
         }
         // The control task ended.
         Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),

@@ -4,15 +4,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Extension;
 use axum::extract::State;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::header;
+use axum::response::Response;
 use tokio::sync::mpsc;
 
+use super::HttpState;
+use super::client::Client;
 use super::rpc::CloseOnDrop;
-use super::{HttpState, Place};
 use crate::control::{Outside, ToWebSocket};
 
 /// The default of 128 KB would be most of what an idle connection costs.
@@ -37,15 +37,11 @@ const TOO_BIG: u16 = 1009;
 /// `GET /v1/ws`.
 pub(super) async fn upgrade(
     State(state): State<Arc<HttpState>>,
-    Extension(mut place): Extension<Place>,
-    headers: HeaderMap,
+    mut client: Client,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    if !state.origins.allow(&headers) {
-        return StatusCode::FORBIDDEN.into_response();
-    }
-    let source = state.proxies.client_address(place.remote, &headers);
-    upgrade
+    let cookie = state.cookie.clone();
+    let mut response = upgrade
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(0)
         .max_write_buffer_size(MAX_WRITE_BUFFER_BYTES)
@@ -53,10 +49,12 @@ pub(super) async fn upgrade(
         .max_frame_size(state.max_message_bytes)
         .on_upgrade(move |socket| async move {
             tokio::select! {
-                () = carry(&state, socket, source) => {}
-                () = place.cut.done() => {}
+                () = carry(&state, socket, client.source) => {}
+                () = client.cut.done() => {}
             }
-        })
+        });
+    response.headers_mut().append(header::SET_COOKIE, cookie);
+    response
 }
 
 async fn carry(state: &HttpState, mut socket: WebSocket, source: IpAddr) {

@@ -92,14 +92,22 @@ mod tests {
 
     const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
+    /// The first of `count` ports in a row above `from` that nobody else has right now.
+    fn free_ports(from: u16, count: u16) -> u16 {
+        let is_free = |port: u16| UdpSocket::bind((LOOPBACK, port)).is_ok();
+        let free = (from..from + 5_000).step_by(4).find(|first| (*first..first + count).all(is_free));
+        free.expect("there are that many free ports in a row")
+    }
+
     #[test]
     fn pairs_are_even_and_odd_and_come_back_last() {
-        let mut range = PortRange::new(40_101, 40_110, 7);
+        let first = free_ports(40_000, 12);
+        let mut range = PortRange::new(first + 1, first + 10, 7);
         assert_eq!(range.capacity(), 8);
         let pair = range.bind(LOOPBACK).unwrap();
         let port = pair.address.port();
         assert_eq!(port % 2, 0);
-        assert!((40_102..=40_108).contains(&port));
+        assert!((first + 2..=first + 8).contains(&port));
         assert_eq!(pair.rtcp.local_addr().unwrap().port(), port + 1);
         drop(pair);
         range.release(port);
@@ -108,16 +116,17 @@ mod tests {
 
     #[test]
     fn a_used_up_range_refuses_and_a_foreign_socket_is_skipped() {
-        let mut range = PortRange::new(40_200, 40_203, 0);
-        let foreign = UdpSocket::bind((LOOPBACK, 40_201)).unwrap();
+        let first = free_ports(45_000, 4);
+        let mut range = PortRange::new(first, first + 3, 0);
+        let foreign = UdpSocket::bind((LOOPBACK, first + 1)).unwrap();
         let pair = range.bind(LOOPBACK).unwrap();
-        assert_eq!(pair.address.port(), 40_202);
+        assert_eq!(pair.address.port(), first + 2);
         assert!(range.bind(LOOPBACK).is_none());
         drop(foreign);
         assert!(range.bind(LOOPBACK).is_some());
         assert_eq!(range.ports_in_use(), 4);
-        range.release(40_202);
-        range.release(40_202);
+        range.release(first + 2);
+        range.release(first + 2);
         assert_eq!(range.ports_in_use(), 2);
     }
 

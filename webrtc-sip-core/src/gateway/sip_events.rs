@@ -13,6 +13,7 @@ use super::leg::Party;
 use super::{Gateway, GatewayEvent};
 
 const FORBIDDEN: u16 = 403;
+const NOT_FOUND: u16 = 404;
 /// For users who aren't signed in: whether there are such users isn't known here (RFC 3261 section 21.4.18).
 const TEMPORARILY_UNAVAILABLE: u16 = 480;
 const BUSY_HERE: u16 = 486;
@@ -118,7 +119,7 @@ impl Gateway {
         if self.draining || self.calls.len() >= self.config.max_calls {
             return refuse(self, UNAVAILABLE);
         }
-        let number = invite.request_uri.user().unwrap_or_default();
+        let Some(number) = invite.request_uri.user() else { return refuse(self, NOT_FOUND) };
         let Some(callee) = self.clients.by_user(&number) else { return refuse(self, TEMPORARILY_UNAVAILABLE) };
         let Some(user) = self.clients.get(callee) else { return refuse(self, TEMPORARILY_UNAVAILABLE) };
         if user.calls.len() >= self.config.max_calls_per_sign_in {
