@@ -89,3 +89,19 @@ fn a_phone_calls_a_browser_and_hangs_up() {
     assert_eq!(f.world.browser(f.browser).ended, ["hangup"]);
     f.nothing_is_left();
 }
+
+#[test]
+fn ice_may_be_restarted_again_right_after_a_restart() {
+    for pause_ms in [15, 25, 40, 80, 200, 1000] {
+        let mut f = fixture(3, Conditions::default());
+        let (browser, now) = f.world.browser_mut(f.browser);
+        browser.call(now, "phone0");
+        f.world.run_for(5 * SECOND);
+        for _ in 0..3 {
+            f.world.browser_mut(f.browser).0.restart_ice();
+            f.world.run_for(Duration::from_millis(pause_ms));
+        }
+        f.world.run_for(2 * SECOND);
+        assert!(f.both_hear(), "restarts {pause_ms} ms apart");
+    }
+}
