@@ -66,6 +66,42 @@ fn a_second_instance_goes_on_with_a_call_of_one_that_died() {
 }
 
 #[test]
+fn a_second_restart_right_after_the_take_over_does_no_harm() {
+    for pause_ms in [30, 100, 150, 400, 1000] {
+        let mut world = World::new(Instant::now(), 9);
+        let phone = world.add_phone(PhoneBehaviour::AnswerAfter(SECOND), vec![Pcmu]);
+        let first = world.add_node(1, GatewayConfig::default());
+        let second = world.add_node(1, GatewayConfig::default());
+        let browser = world.add_browser("1001", vec![Opus]);
+        world.connect(browser, first);
+        world.run_for(SECOND);
+        let (page, now) = world.browser_mut(browser);
+        page.call(now, "phone0");
+        world.run_for(5 * SECOND);
+        let (node, now) = world.node_mut(first);
+        let call = node.gateway.calls().next().expect("there is a call");
+        node.gateway.snapshot_call(now, call);
+        world.run_for(Duration::from_millis(20));
+        let (node, _) = world.node_mut(first);
+        let snapshot = *node.snapshots.pop().unwrap();
+        world.kill_node(first);
+        let (node, now) = world.node_mut(second);
+        node.gateway.restore_call(now, snapshot).unwrap();
+        for _ in 0..2 {
+            world.connect(browser, second);
+            world.run_for(Duration::from_millis(20));
+            world.browser_mut(browser).0.restart_ice();
+            world.run_for(Duration::from_millis(pause_ms));
+        }
+        world.run_for(2 * SECOND);
+        let (browser_heard, phone_heard) = (world.browser(browser).heard(), world.phone(phone).heard());
+        world.run_for(SECOND);
+        assert!(world.browser(browser).heard() > browser_heard + 40, "the browser hears, {pause_ms} ms apart");
+        assert!(world.phone(phone).heard() > phone_heard + 40, "the phone hears, {pause_ms} ms apart");
+    }
+}
+
+#[test]
 fn a_browser_that_never_comes_back_leaves_nothing_behind() {
     let mut world = World::new(Instant::now(), 8);
     let phone = world.add_phone(PhoneBehaviour::AnswerAfter(SECOND), vec![Pcmu]);
