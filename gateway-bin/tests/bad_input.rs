@@ -253,7 +253,7 @@ async fn wrong_sip_requests_get_their_status() {
         (with("INVITE", "http://localhost/1002", "", ""), 416),
         (with("INVITE", "urn:service:sos", "", ""), 416),
         (with("INVITE", "sip:nobody-here@localhost", sdp, SDP), 480),
-        (with("INVITE", "sip:localhost", sdp, SDP), 480),
+        (with("INVITE", "sip:localhost", sdp, SDP), 404),
         (with("INVITE", user, sdp, "rubbish"), 488),
         (with("INVITE", user, sdp, &SDP.replace("m=audio 9 RTP/AVP 0", "m=video 9 RTP/AVP 0")), 488),
         (with("INVITE", user, sdp, &SDP.replace("m=audio 9 RTP/AVP 0", "m=audio 9 RTP/AVP 18")), 488),

@@ -17,7 +17,7 @@ use gateway_bin::{Running, start};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The demo configuration on ports that are free.
 pub(crate) fn config() -> Config {
