@@ -2,34 +2,52 @@
 
 use std::time::{Duration, Instant};
 
-use simulator::{BrowserState, PhoneBehaviour, PhoneState, World};
-use webrtc_sip_core::codec::CodecKind::{Opus, Pcmu};
+use simulator::{BrowserIndex, BrowserState, NodeIndex, PhoneBehaviour, PhoneIndex, PhoneState, World};
+use webrtc_sip_core::codec::CodecKind::{self, Opus, Pcmu};
 use webrtc_sip_core::gateway::{CallSnapshot, GatewayConfig};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-#[test]
-fn a_second_instance_goes_on_with_a_call_of_one_that_died() {
-    let mut world = World::new(Instant::now(), 7);
+/// A browser on the first of two nodes that talks to a phone.
+struct Scene {
+    world: World,
+    phone: PhoneIndex,
+    first: NodeIndex,
+    second: NodeIndex,
+    browser: BrowserIndex,
+}
+
+fn scene(seed: u64, codec: CodecKind, shards_of_second: u16) -> Scene {
+    let mut world = World::new(Instant::now(), seed);
     let phone = world.add_phone(PhoneBehaviour::AnswerAfter(SECOND), vec![Pcmu]);
     let first = world.add_node(1, GatewayConfig::default());
-    let second = world.add_node(2, GatewayConfig::default());
-    let browser = world.add_browser("1001", vec![Opus]);
+    let second = world.add_node(shards_of_second, GatewayConfig::default());
+    let browser = world.add_browser("1001", vec![codec]);
     world.connect(browser, first);
     world.run_for(SECOND);
     let (page, now) = world.browser_mut(browser);
     page.call(now, "phone0");
     world.run_for(5 * SECOND);
+    Scene { world, phone, first, second, browser }
+}
+
+/// The state of a node's only call; `time` is what it may take.
+fn write_down(world: &mut World, node: NodeIndex, time: Duration) -> CallSnapshot {
+    let (old, now) = world.node_mut(node);
+    let call = old.gateway.calls().next().expect("there is a call");
+    old.gateway.snapshot_call(now, call);
+    world.run_for(time);
+    *world.node_mut(node).0.snapshots.pop().expect("the call was written down")
+}
+
+#[test]
+fn a_second_instance_goes_on_with_a_call_of_one_that_died() {
+    let Scene { mut world, phone, first, second, browser } = scene(7, Opus, 2);
     assert_eq!(world.browser(browser).state(), BrowserState::Talking);
     assert!(world.browser(browser).heard() > 100 && world.phone(phone).heard() > 100);
 
     // The snapshot goes through a store, as bytes.
-    let (node, now) = world.node_mut(first);
-    let call = node.gateway.calls().next().expect("there is a call");
-    node.gateway.snapshot_call(now, call);
-    world.run_for(Duration::from_millis(100));
-    let (node, _) = world.node_mut(first);
-    let stored = serde_json::to_string(&node.snapshots.pop().expect("the call was written down")).unwrap();
+    let stored = serde_json::to_string(&write_down(&mut world, first, Duration::from_millis(100))).unwrap();
     // The old instance goes on for a while after that: what it still sends mustn't be repeated by its successor.
     world.run_for(SECOND);
     world.kill_node(first);
@@ -68,22 +86,8 @@ fn a_second_instance_goes_on_with_a_call_of_one_that_died() {
 #[test]
 fn a_second_restart_right_after_the_take_over_does_no_harm() {
     for pause_ms in [30, 100, 150, 400, 1000] {
-        let mut world = World::new(Instant::now(), 9);
-        let phone = world.add_phone(PhoneBehaviour::AnswerAfter(SECOND), vec![Pcmu]);
-        let first = world.add_node(1, GatewayConfig::default());
-        let second = world.add_node(1, GatewayConfig::default());
-        let browser = world.add_browser("1001", vec![Opus]);
-        world.connect(browser, first);
-        world.run_for(SECOND);
-        let (page, now) = world.browser_mut(browser);
-        page.call(now, "phone0");
-        world.run_for(5 * SECOND);
-        let (node, now) = world.node_mut(first);
-        let call = node.gateway.calls().next().expect("there is a call");
-        node.gateway.snapshot_call(now, call);
-        world.run_for(Duration::from_millis(20));
-        let (node, _) = world.node_mut(first);
-        let snapshot = *node.snapshots.pop().unwrap();
+        let Scene { mut world, phone, first, second, browser } = scene(9, Opus, 1);
+        let snapshot = write_down(&mut world, first, Duration::from_millis(20));
         world.kill_node(first);
         let (node, now) = world.node_mut(second);
         node.gateway.restore_call(now, snapshot).unwrap();
@@ -103,22 +107,8 @@ fn a_second_restart_right_after_the_take_over_does_no_harm() {
 
 #[test]
 fn a_browser_that_never_comes_back_leaves_nothing_behind() {
-    let mut world = World::new(Instant::now(), 8);
-    let phone = world.add_phone(PhoneBehaviour::AnswerAfter(SECOND), vec![Pcmu]);
-    let first = world.add_node(1, GatewayConfig::default());
-    let second = world.add_node(1, GatewayConfig::default());
-    let browser = world.add_browser("1001", vec![Opus]);
-    world.connect(browser, first);
-    world.run_for(SECOND);
-    let (page, now) = world.browser_mut(browser);
-    page.call(now, "phone0");
-    world.run_for(5 * SECOND);
-    let (node, now) = world.node_mut(first);
-    let call = node.gateway.calls().next().expect("there is a call");
-    node.gateway.snapshot_call(now, call);
-    world.run_for(SECOND);
-    let (node, _) = world.node_mut(first);
-    let snapshot = *node.snapshots.pop().unwrap();
+    let Scene { mut world, phone, first, second, browser } = scene(8, Opus, 1);
+    let snapshot = write_down(&mut world, first, SECOND);
     world.kill_node(first);
     world.vanish(browser);
     let (node, now) = world.node_mut(second);
