@@ -30,6 +30,26 @@ for (const browser of ['chromium', 'firefox']) {
   }
 }
 
+for (const browser of ['chromium', 'firefox']) {
+  check(`${browser}: ICE restarts in quick succession leave nobody silent`, async (_, use) => {
+    const phone = await use(Softphone.open(await once(browser, browsers[browser]), await once('gateway', gateway)));
+    await phone.dial('echo');
+    await phone.state('answered');
+    await phone.page.evaluate(async () => {
+      window.__probe.watch();
+      for (let restart = 0; restart < 3; restart += 1) await window.softphone.calls[0].restartIce();
+    });
+    await sleep(1_000); // the old path may carry a little more
+    const before = await phone.page.statistics();
+    await sleep(2_000);
+    const after = await phone.page.statistics();
+    assert.ok(after.received > before.received + 80, JSON.stringify({ before, after }));
+    const watched = await phone.page.evaluate(() => window.__probe.watched());
+    assert.notEqual(watched.after.ufrag, watched.before.ufrag);
+    assert.ok(watched.sameConnection && watched.sameDtls, JSON.stringify(watched));
+  });
+}
+
 check('a wrong password is refused in words', async (_, use) => {
   const phone = await use(Softphone.open(await once('chromium', chromium), await once('gateway', gateway), { user: null }));
   await phone.fill('user', '1001');

@@ -259,3 +259,18 @@ test('after the link is resumed the path is renewed', async () => {
   await clock.advance(0);
   assert.deepEqual(gateway.last.methods(), ['session.resume', 'call.update']);
 });
+
+test('each renewal of the link begins with an ICE restart, whatever came of the one before', async () => {
+  const { client, gateway, notify, peer, clock, connections } = await signedIn();
+  client.call('echo');
+  await settle();
+  notify('call.answered');
+  peer().ice('connected'); // and stays so: browsers leave the state alone while the old path works
+  gateway.calls = [{ callId: 'c1', state: 'answered', direction: 'outgoing', from: '1001', to: 'echo', held: false }];
+  for (let renewal = 0; renewal < 3; renewal += 1) {
+    gateway.last.break();
+    await clock.advance(0);
+  }
+  assert.deepEqual(peer().offers.slice(1), Array(3).fill({ iceRestart: true }));
+  assert.equal(connections.length, 1);
+});

@@ -77,7 +77,13 @@ export class PeerLink {
   }
 
   /** Looks for a new path: first by an ICE restart; where that brings nothing, by a new RTCPeerConnection. */
-  async restart(): Promise<void> {
+  restart(): Promise<void> {
+    // A new reason; what came of earlier attempts says nothing about it.
+    this.#restarts = 0;
+    return this.#attempt();
+  }
+
+  async #attempt(): Promise<void> {
     if (this.#closed || this.#restarting || !this.#trickling) return;
     this.#restarting = true;
     this.#cancelTimer();
@@ -176,14 +182,14 @@ export class PeerLink {
         return this.#retryUnlessConnected(DISCONNECTED_PATIENCE_MS);
       case 'failed':
         this.#setState('interrupted');
-        return void this.restart();
+        return void this.#attempt();
     }
   }
 
   #retryUnlessConnected(afterMs: number): void {
     this.#cancelTimer();
     this.#cancelTimer = this.#host.clock.after(afterMs, () => {
-      if (!['connected', 'completed'].includes(this.#pc.iceConnectionState)) void this.restart();
+      if (!['connected', 'completed'].includes(this.#pc.iceConnectionState)) void this.#attempt();
     });
   }
 
