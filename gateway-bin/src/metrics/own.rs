@@ -94,6 +94,8 @@ fn media(page: &mut Exposition, stats: &ControlStats) {
         w.send_errors
     });
     per_worker(Kind::Counter, "wsg_media_wake_ups_total", "Turns of a media worker's loop.", |w| w.wake_ups);
+    let missed = "Audio that was not made because the worker was held up, in milliseconds.";
+    per_worker(Kind::Counter, "wsg_media_missed_ms_total", missed, |w| w.media.missed_ms);
     per_worker(Kind::Gauge, "wsg_media_legs", "Legs of a media worker.", |w| w.media.legs as u64);
     per_worker(Kind::Gauge, "wsg_media_bridges", "Pairs of legs that hear each other.", |w| w.media.bridges as u64);
     per_worker(Kind::Gauge, "wsg_media_transcoding_bridges", "Those of them whose codecs differ.", |w| {

@@ -47,6 +47,11 @@ impl Inbound {
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         self.transcoder.as_ref()?.poll_timeout()
     }
+
+    /// What the transcoder left out because it was asked too late.
+    pub(super) fn missed_ms(&self) -> u64 {
+        self.transcoder.as_ref().map_or(0, |transcoder| transcoder.stats().missed_ms)
+    }
 }
 
 /// Decides how `near`'s audio reaches `far`.

@@ -80,6 +80,7 @@ pub struct MediaShard {
     events: VecDeque<MediaEvent>,
     drops: DropCounters,
     rtp_packets: u64,
+    missed_ms: u64,
 }
 
 /// Gauges and counters of a shard, for metrics.
@@ -93,6 +94,8 @@ pub struct ShardStats {
     pub transcoding_bridges: usize,
     /// RTP packets taken in since the start.
     pub packets_received: u64,
+    /// Audio that transcoders left out because this shard was held up, in milliseconds since the start.
+    pub missed_ms: u64,
     /// Table entries, timers and queued packets that belong to legs. 0 without legs.
     pub held: usize,
 }
@@ -125,6 +128,7 @@ impl MediaShard {
             events: VecDeque::new(),
             drops: DropCounters::default(),
             rtp_packets: 0,
+            missed_ms: 0,
         })
     }
 
@@ -220,6 +224,7 @@ impl MediaShard {
             bridges: bridged.count() / 2,
             transcoding_bridges: transcoding.count(),
             packets_received: self.rtp_packets,
+            missed_ms: self.missed_ms,
             held: self.demux.entries() + self.timers.len() + self.due.len() + self.by_id.len(),
         }
     }

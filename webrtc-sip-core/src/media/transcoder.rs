@@ -78,6 +78,8 @@ pub struct TranscoderStats {
     pub shortened: u64,
     /// 10 ms pieces put in to lengthen the delay.
     pub lengthened: u64,
+    /// Left out because the worker was held up, in milliseconds.
+    pub missed_ms: u64,
 }
 
 /// Turns the audio packets of one leg into those of the other.
@@ -96,6 +98,7 @@ pub struct Transcoder {
     grid: Instant,
     shortened: u64,
     lengthened: u64,
+    missed_ms: u64,
 }
 
 /// What is sent.
@@ -160,6 +163,7 @@ impl Transcoder {
             grid,
             shortened: 0,
             lengthened: 0,
+            missed_ms: 0,
         })
     }
 
@@ -193,7 +197,7 @@ impl Transcoder {
     pub fn poll_transmit(&mut self, now: Instant, source: &mut OutgoingSource, out: &mut PacketBuf<'_>) -> bool {
         while let Some(due) = self.due.filter(|due| *due <= now) {
             if now.saturating_duration_since(due) > MAX_CATCH_UP {
-                self.catch_up(now);
+                self.catch_up(due, now);
                 continue;
             }
             self.due = Some(due + Duration::from_millis((self.sending.step / SAMPLES_PER_MS) as u64));
@@ -226,6 +230,7 @@ impl Transcoder {
             target_ms: self.jitter.target_ms(),
             shortened: self.shortened,
             lengthened: self.lengthened,
+            missed_ms: self.missed_ms,
         }
     }
 
@@ -239,9 +244,11 @@ impl Transcoder {
         if past == 0 { now } else { now + GRID - Duration::from_nanos(past as u64) }
     }
 
-    /// Leaves out what could not be made in time.
-    fn catch_up(&mut self, now: Instant) {
-        self.due = Some(self.on_grid(now));
+    /// Leaves out what could not be made in time, since `due`.
+    fn catch_up(&mut self, due: Instant, now: Instant) {
+        let next = self.on_grid(now);
+        self.due = Some(next);
+        self.missed_ms += next.saturating_duration_since(due).as_millis() as u64;
         self.pcm.clear();
         self.sending.collected = 0;
         self.sending.timestamp = None;

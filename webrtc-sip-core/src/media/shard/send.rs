@@ -35,7 +35,10 @@ impl MediaShard {
     ) -> Result<Option<Destination>, DropReason> {
         let Some(far) = self.legs.get(key).and_then(|leg| leg.far) else { return Ok(None) };
         let Some((near, far)) = self.legs.get2_mut(key, far) else { return Ok(None) };
-        match bridge::play_out(now, near, far, out) {
+        let missed_before_ms = near.inbound.missed_ms();
+        let written = bridge::play_out(now, near, far, out);
+        self.missed_ms += near.inbound.missed_ms() - missed_before_ms;
+        match written {
             Some(result) => {
                 // There may be more: a packet time is several steps of the grid.
                 self.due.push_front((key, LegTimer::Playout));

@@ -250,6 +250,7 @@ fn a_worker_that_was_held_up_leaves_out_what_it_missed() {
     setup.run_until(100_000);
     let before = setup.sent.len();
     let late = setup.at(5_000_000);
+    let missed = late - setup.transcoder.poll_timeout().unwrap();
     let mut slot = [0; 600];
     let mut made = 0;
     while setup.transcoder.poll_transmit(late, &mut setup.source, &mut PacketBuf::empty(&mut slot, 0)) {
@@ -258,6 +259,7 @@ fn a_worker_that_was_held_up_leaves_out_what_it_missed() {
     assert!(before >= 5 && made == 1, "{before} and {made}");
     let timestamp = RtpPacket::parse(&slot[..172]).unwrap().header.timestamp;
     assert!(timestamp >= 100 + 4_900 * 8, "{timestamp}");
+    assert_eq!(u128::from(setup.transcoder.stats().missed_ms), missed.as_millis());
 }
 
 #[test]
