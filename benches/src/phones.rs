@@ -14,7 +14,7 @@ use webrtc_sip_core::sdp::{AgreedSip, PendingSipOffer, RemoteMedia, SipLocal, Si
 use webrtc_sip_core::sip::endpoint::{
     Destination, Endpoint, EndpointConfig, Invite, SipEvent, SipSocketConfig, Transport,
 };
-use webrtc_sip_core::sip::{Headers, NameAddr, Uri};
+use webrtc_sip_core::sip::{NameAddr, Uri};
 
 use crate::hearing::Hearing;
 
@@ -90,18 +90,9 @@ impl Phones {
     pub fn call(&mut self, now: Instant, gateway: SocketAddr, user: &str, offer: &str) -> Option<DialogId> {
         let uri = |text: String| text.parse::<Uri>().expect("it is a URI");
         let request_uri = uri(format!("sip:{user}@{gateway}"));
-        let invite = Invite {
-            destination: Destination { transport: Transport::Udp, address: gateway },
-            to: NameAddr::new(request_uri.clone()),
-            request_uri,
-            from: NameAddr::new(uri(format!("sip:load@{}", self.address))),
-            contact_user: "load".to_owned(),
-            route: Vec::new(),
-            headers: Headers::default(),
-            body: offer.to_owned().into(),
-            content_type: "application/sdp".to_owned(),
-            credentials: None,
-        };
+        let from = NameAddr::new(uri(format!("sip:load@{}", self.address)));
+        let destination = Destination { transport: Transport::Udp, address: gateway };
+        let invite = Invite::new(destination, request_uri, from, offer.to_owned());
         self.endpoint.invite(now, invite).ok()
     }
 }

@@ -211,12 +211,11 @@ impl Call {
         }
     }
 
-    /// 20 ms: a packet from each side.
-    fn talk(&mut self) {
+    /// 20 ms: a packet from each side; `write` makes the browser's.
+    fn step(&mut self, write: impl FnOnce(&mut Self, &mut PacketBuf<'_>)) {
         let mut slot = [0u8; 1500];
         let mut packet = PacketBuf::empty(&mut slot, 0);
-        let (payload, step) = (self.browser_speech.payload(self.frame), self.browser_speech.timestamp_step());
-        self.browser.speak(payload, step, &mut packet).expect("the browser is connected");
+        write(self, &mut packet);
         let datagram = packet.as_slice().to_vec();
         self.media(WEBRTC_SOCKET, address("192.0.2.7:50000"), &datagram);
         self.phone_speaks();
@@ -224,6 +223,14 @@ impl Call {
         for _ in 0..4 {
             self.tick();
         }
+    }
+
+    /// 20 ms of speech both ways.
+    fn talk(&mut self) {
+        self.step(|call, packet| {
+            let (payload, step) = (call.browser_speech.payload(call.frame), call.browser_speech.timestamp_step());
+            call.browser.speak(payload, step, packet).expect("the browser is connected");
+        });
     }
 
     fn phone_speaks(&mut self) {
@@ -246,17 +253,10 @@ impl Call {
             let duration = (number.min(5) * clock / 50) as u16;
             let [high, low] = duration.to_be_bytes();
             let end = if number >= 5 { 0x80 } else { 0 };
-            let mut slot = [0u8; 1500];
-            let mut packet = PacketBuf::empty(&mut slot, 0);
             let event = [key, end | 10, high, low];
-            self.browser.press(event, number == 1, start, &mut packet).expect("keys were agreed on");
-            let datagram = packet.as_slice().to_vec();
-            self.media(WEBRTC_SOCKET, address("192.0.2.7:50000"), &datagram);
-            self.phone_speaks();
-            self.frame += 1;
-            for _ in 0..4 {
-                self.tick();
-            }
+            self.step(|call, packet| {
+                call.browser.press(event, number == 1, start, packet).expect("keys were agreed on");
+            });
         }
     }
 

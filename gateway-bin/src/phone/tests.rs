@@ -3,7 +3,6 @@
 use super::*;
 use webrtc_sip_core::rtp::{RtpHeader, RtpPacket};
 use webrtc_sip_core::sdp::Direction;
-use webrtc_sip_core::sip::NameAddr;
 use webrtc_sip_core::sip::endpoint::{Destination, Invite, Transport};
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -38,19 +37,10 @@ impl Caller {
     fn invite(&mut self, number: &str) -> DialogId {
         let (offer, pending) = self.negotiator.offer();
         self.pending = Some(pending);
-        let uri = format!("sip:{number}@{}", self.phone);
-        let invite = Invite {
-            destination: Destination { transport: Transport::Udp, address: self.phone },
-            request_uri: uri.parse().unwrap(),
-            from: "<sip:test@localhost>".parse::<NameAddr>().unwrap(),
-            to: format!("<{uri}>").parse::<NameAddr>().unwrap(),
-            contact_user: "test".to_owned(),
-            route: Vec::new(),
-            headers: Headers::default(),
-            body: Bytes::from(offer),
-            content_type: "application/sdp".to_owned(),
-            credentials: None,
-        };
+        let request_uri = format!("sip:{number}@{}", self.phone).parse().unwrap();
+        let from = "<sip:test@localhost>".parse().unwrap();
+        let destination = Destination { transport: Transport::Udp, address: self.phone };
+        let invite = Invite::new(destination, request_uri, from, offer);
         self.endpoint.invite(Instant::now(), invite).unwrap()
     }
 

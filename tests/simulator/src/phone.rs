@@ -186,18 +186,9 @@ impl Phone {
         line.pending = Some(pending);
         let uri = |text: String| text.parse::<Uri>().expect("it is a URI");
         let request_uri = uri(format!("sip:{user}@{gateway}"));
-        let invite = Invite {
-            destination: Destination { transport: Transport::Udp, address: gateway },
-            to: NameAddr::new(request_uri.clone()),
-            request_uri,
-            from: NameAddr::new(uri(format!("sip:{}@{}", self.name, self.ip))),
-            contact_user: "phone".to_owned(),
-            route: Vec::new(),
-            headers: Headers::default(),
-            body: offer.into(),
-            content_type: "application/sdp".to_owned(),
-            credentials: None,
-        };
+        let from = NameAddr::new(uri(format!("sip:{}@{}", self.name, self.ip)));
+        let destination = Destination { transport: Transport::Udp, address: gateway };
+        let invite = Invite::new(destination, request_uri, from, offer);
         if let Ok(dialog) = self.endpoint.invite(now, invite) {
             line.dialog = dialog;
             self.line = Some(line);

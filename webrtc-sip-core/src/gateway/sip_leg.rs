@@ -120,18 +120,9 @@ impl Gateway {
         let mut addresses = addresses.into_iter();
         let invited = from.and_then(|from| {
             addresses.find_map(|address| {
-                let invite = Invite {
-                    destination: Destination { transport, address },
-                    to: NameAddr::new(request_uri.clone()),
-                    request_uri: request_uri.clone(),
-                    from: from.clone(),
-                    contact_user: from_party.number.clone(),
-                    body: sdp.clone().into(),
-                    route: Vec::new(),
-                    headers: Headers::default(),
-                    content_type: "application/sdp".to_owned(),
-                    credentials: credentials.clone(),
-                };
+                let destination = Destination { transport, address };
+                let mut invite = Invite::new(destination, request_uri.clone(), from.clone(), sdp.clone());
+                invite.credentials = credentials.clone();
                 self.sip.invite(now, invite).ok()
             })
         });

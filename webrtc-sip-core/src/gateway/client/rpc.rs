@@ -121,56 +121,50 @@ fn default_dtmf_gap_ms() -> u32 {
     70
 }
 
-/// Why a request is refused. The name is the stable `reason`; the text is for people.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum RpcError {
-    ParseError,
-    InvalidRequest,
-    UnknownMethod,
-    InvalidParams,
-    NotSupported,
-    NotSignedIn,
-    WrongCredentials,
-    AlreadySignedIn,
-    TooMany,
-    Unavailable,
-    UnknownCall,
-    WrongState,
-    BadSdp,
-    NoAudio,
-    NoCommonCodec,
-    BadCandidate,
-    BadNumber,
-    Unroutable,
+/// Declares the reasons as one table: JSON-RPC code, stable reason, the SIP status that says the same, text.
+macro_rules! rpc_errors {
+    ($($name:ident: $code:literal, $reason:literal, $status:expr, $text:literal;)*) => {
+        /// Why a request is refused. The name is the stable `reason`; the text is for people.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub(crate) enum RpcError {
+            $($name,)*
+        }
+
+        impl RpcError {
+            #[cfg(test)]
+            const ALL: &[RpcError] = &[$(RpcError::$name,)*];
+
+            fn row(self) -> (i32, &'static str, Option<u16>, &'static str) {
+                match self {
+                    $(RpcError::$name => ($code, $reason, $status, $text),)*
+                }
+            }
+        }
+    };
+}
+
+rpc_errors! {
+    ParseError: -32700, "parse_error", None, "The message is not valid JSON.";
+    InvalidRequest: -32600, "invalid_request", None, "The message is not a JSON-RPC 2.0 request.";
+    UnknownMethod: -32601, "unknown_method", None, "There is no such method.";
+    InvalidParams: -32602, "invalid_params", None, "A parameter is missing or of the wrong type.";
+    NotSupported: -32000, "not_supported", None, "This gateway does not support that.";
+    NotSignedIn: -32000, "not_signed_in", Some(401), "You are not signed in, or no longer.";
+    WrongCredentials: -32000, "wrong_credentials", Some(403), "The user name or password is wrong.";
+    AlreadySignedIn: -32000, "already_signed_in", None, "This connection is signed in already.";
+    TooMany: -32000, "too_many", Some(503), "A limit is reached. Try again later.";
+    Unavailable: -32000, "unavailable", Some(503), "The service is not available right now.";
+    UnknownCall: -32000, "unknown_call", Some(481), "There is no such call, or it has ended.";
+    WrongState: -32000, "wrong_state", None, "The call is not in a state for that.";
+    BadSdp: -32000, "bad_sdp", Some(400), "The SDP cannot be understood.";
+    NoAudio: -32000, "no_audio", Some(488), "The SDP has no audio.";
+    NoCommonCodec: -32000, "no_common_codec", Some(488), "There is no audio format in common.";
+    BadCandidate: -32000, "bad_candidate", None, "The candidate cannot be understood.";
+    BadNumber: -32000, "bad_number", Some(484), "That is not a number or address.";
+    Unroutable: -32000, "unroutable", Some(404), "There is no route to that number.";
 }
 
 impl RpcError {
-    /// JSON-RPC code, stable reason, text, and the SIP status that says the same.
-    fn row(self) -> (i32, &'static str, &'static str, Option<u16>) {
-        match self {
-            RpcError::ParseError => (-32700, "parse_error", "The message is not valid JSON.", None),
-            RpcError::InvalidRequest => (-32600, "invalid_request", "The message is not a JSON-RPC 2.0 request.", None),
-            RpcError::UnknownMethod => (-32601, "unknown_method", "There is no such method.", None),
-            RpcError::InvalidParams => (-32602, "invalid_params", "A parameter is missing or of the wrong type.", None),
-            RpcError::NotSupported => (-32000, "not_supported", "This gateway does not support that.", None),
-            RpcError::NotSignedIn => (-32000, "not_signed_in", "You are not signed in, or no longer.", Some(401)),
-            RpcError::WrongCredentials => {
-                (-32000, "wrong_credentials", "The user name or password is wrong.", Some(403))
-            }
-            RpcError::AlreadySignedIn => (-32000, "already_signed_in", "This connection is signed in already.", None),
-            RpcError::TooMany => (-32000, "too_many", "A limit is reached. Try again later.", Some(503)),
-            RpcError::Unavailable => (-32000, "unavailable", "The service is not available right now.", Some(503)),
-            RpcError::UnknownCall => (-32000, "unknown_call", "There is no such call, or it has ended.", Some(481)),
-            RpcError::WrongState => (-32000, "wrong_state", "The call is not in a state for that.", None),
-            RpcError::BadSdp => (-32000, "bad_sdp", "The SDP cannot be understood.", Some(400)),
-            RpcError::NoAudio => (-32000, "no_audio", "The SDP has no audio.", Some(488)),
-            RpcError::NoCommonCodec => (-32000, "no_common_codec", "There is no audio format in common.", Some(488)),
-            RpcError::BadCandidate => (-32000, "bad_candidate", "The candidate cannot be understood.", None),
-            RpcError::BadNumber => (-32000, "bad_number", "That is not a number or address.", Some(484)),
-            RpcError::Unroutable => (-32000, "unroutable", "There is no route to that number.", Some(404)),
-        }
-    }
-
     /// Whether no working client sends such a message.
     pub(crate) fn is_clients_fault(self) -> bool {
         use RpcError::*;
@@ -185,7 +179,7 @@ impl RpcError {
 
     /// The error as a whole JSON-RPC response; `id` is null where the request's couldn't be read.
     pub(crate) fn response(self, id: &Value) -> String {
-        let (code, reason, message, sip_status) = self.row();
+        let (code, reason, sip_status, message) = self.row();
         let mut data = json!({ "reason": reason });
         if let Some(status) = sip_status {
             data["sipStatus"] = status.into();
@@ -235,25 +229,32 @@ pub(crate) fn parse(text: &[u8]) -> Incoming {
     Incoming { id, method: parse_method(method, params) }
 }
 
+type Parser = fn(Value) -> Result<Method, RpcError>;
+
+/// The methods that clients may call, and how their parameters are read.
+const METHODS: [(&str, Parser); 14] = [
+    ("session.signIn", |params| typed(params).map(Method::SignIn)),
+    ("session.resume", |params| typed(params).map(Method::Resume)),
+    ("session.refresh", |_| Ok(Method::Refresh)),
+    ("session.heartbeat", |params| typed(params).map(Method::Heartbeat)),
+    ("session.signOut", |_| Ok(Method::SignOut)),
+    ("call.create", |params| typed(params).map(Method::Create)),
+    ("call.answer", |params| typed(params).map(Method::Answer)),
+    ("call.reject", |params| typed(params).map(Method::Reject)),
+    ("call.hangup", |params| typed(params).map(Method::HangUp)),
+    ("call.update", |params| typed(params).map(Method::Update)),
+    ("call.candidate", |params| typed(params).map(Method::Candidate)),
+    ("call.hold", |params| typed(params).map(Method::Hold)),
+    ("call.resume", |params| typed(params).map(Method::Unhold)),
+    ("call.dtmf", |params| typed(params).map(Method::Dtmf)),
+];
+
 fn parse_method(method: &str, params: Value) -> Result<Method, RpcError> {
-    Ok(match method {
-        "session.signIn" => Method::SignIn(typed(params)?),
-        "session.resume" => Method::Resume(typed(params)?),
-        "session.refresh" => Method::Refresh,
-        "session.heartbeat" => Method::Heartbeat(typed(params)?),
-        "session.signOut" => Method::SignOut,
-        "call.create" => Method::Create(typed(params)?),
-        "call.answer" => Method::Answer(typed(params)?),
-        "call.reject" => Method::Reject(typed(params)?),
-        "call.hangup" => Method::HangUp(typed(params)?),
-        "call.update" => Method::Update(typed(params)?),
-        "call.candidate" => Method::Candidate(typed(params)?),
-        "call.hold" => Method::Hold(typed(params)?),
-        "call.resume" => Method::Unhold(typed(params)?),
-        "call.dtmf" => Method::Dtmf(typed(params)?),
-        "call.transfer" | "call.info" => return Err(RpcError::NotSupported),
-        _ => return Err(RpcError::UnknownMethod),
-    })
+    match METHODS.iter().find(|(name, _)| *name == method) {
+        Some((_, parse)) => parse(params),
+        None if matches!(method, "call.transfer" | "call.info") => Err(RpcError::NotSupported),
+        None => Err(RpcError::UnknownMethod),
+    }
 }
 
 fn typed<T: DeserializeOwned>(params: Value) -> Result<T, RpcError> {
@@ -312,50 +313,15 @@ mod tests {
             let parsed = parse(request.to_string().as_bytes());
             assert!(parsed.method.is_ok(), "{request}: {parsed:?}");
         }
-        for method in [
-            "session.signIn",
-            "session.resume",
-            "session.refresh",
-            "session.heartbeat",
-            "session.signOut",
-            "call.create",
-            "call.answer",
-            "call.reject",
-            "call.hangup",
-            "call.update",
-            "call.candidate",
-            "call.hold",
-            "call.resume",
-            "call.dtmf",
-        ] {
+        for (method, _) in METHODS {
             assert!(requests.iter().any(|request| request["method"] == method), "{method} has no example");
         }
     }
 
     #[test]
     fn documented_reasons_are_the_ones_in_use() {
-        use RpcError::*;
         let document = include_str!("../../../../docs/signaling.md");
-        for error in [
-            ParseError,
-            InvalidRequest,
-            UnknownMethod,
-            InvalidParams,
-            NotSupported,
-            NotSignedIn,
-            WrongCredentials,
-            AlreadySignedIn,
-            TooMany,
-            Unavailable,
-            UnknownCall,
-            WrongState,
-            BadSdp,
-            NoAudio,
-            NoCommonCodec,
-            BadCandidate,
-            BadNumber,
-            Unroutable,
-        ] {
+        for error in RpcError::ALL {
             assert!(document.contains(&format!("`{}`", error.reason())), "{error:?} is not documented");
         }
         for reason in EndReason::ALL {

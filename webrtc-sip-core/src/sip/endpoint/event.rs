@@ -1,5 +1,6 @@
 //! What an endpoint tells its owner, and what the owner gives it.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -75,6 +76,25 @@ pub struct Invite {
     pub content_type: String,
     /// To answer 401 and 407 with, here and in the dialog.
     pub credentials: Option<Credentials>,
+}
+
+impl Invite {
+    /// A call with an SDP offer, and nothing beyond what each call has. The Contact's user is the caller's.
+    pub fn new(destination: Destination, request_uri: Uri, from: NameAddr, offer: impl Into<Bytes>) -> Self {
+        let user = from.uri.user().map(Cow::into_owned);
+        Invite {
+            destination,
+            to: NameAddr::new(request_uri.clone()),
+            request_uri,
+            from,
+            contact_user: user.unwrap_or_default(),
+            route: Vec::new(),
+            headers: Headers::new(),
+            body: offer.into(),
+            content_type: "application/sdp".to_owned(),
+            credentials: None,
+        }
+    }
 }
 
 /// A binding to be kept at a registrar (RFC 3261 section 10.2).

@@ -18,7 +18,7 @@ impl Endpoint {
         if let Some(server) = self.transactions.servers.get_mut(&id) {
             server.dialog = Some(dialog);
         }
-        let tag = request.headers.from().ok().and_then(|from| from.tag().map(str::to_owned)).unwrap_or_default();
+        let tag = request.headers.from_tag().unwrap_or_default();
         let cseq = request.headers.cseq().map_or(0, |cseq| cseq.number);
         let Some(usage) = self.usages.get_mut(dialog) else { return self.respond_with(now, id, 481) };
         let Some(state) = usage.dialog_with(&tag) else { return self.respond_with(now, id, 481) };

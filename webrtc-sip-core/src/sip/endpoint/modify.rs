@@ -75,7 +75,7 @@ impl Endpoint {
         transaction: TransactionId,
         response: &Response,
     ) {
-        let tag = response.headers.to().ok().and_then(|to| to.tag().map(str::to_owned)).unwrap_or_default();
+        let tag = response.headers.to_tag().unwrap_or_default();
         if self.repeat_ack(now, transaction, &tag) {
             return;
         }
@@ -135,11 +135,7 @@ impl Endpoint {
         tag: &str,
         request: Request,
     ) {
-        let Some(usage) = self.usages.get(dialog) else { return };
-        if usage.modifying.is_some() || usage.awaiting_acknowledge.is_some() {
-            return self.respond_with(now, id, 491);
-        }
-        if !matches!(usage.stage, Stage::Up) || usage.unacked.is_some() || usage.modified.is_some() {
+        if self.usages.get(dialog).is_some_and(|usage| usage.unacked.is_some()) {
             return self.refuse_for_now(now, id);
         }
         self.take_offer(now, dialog, id, tag, request);
@@ -154,7 +150,6 @@ impl Endpoint {
         tag: &str,
         request: Request,
     ) {
-        let Some(usage) = self.usages.get(dialog) else { return };
         if request.body.is_empty() {
             if let Some(min) = self.interval_too_small(&request.headers) {
                 return self.refuse_interval(now, id, min);
@@ -164,6 +159,11 @@ impl Endpoint {
             self.start_session_timer_as_uas(now, dialog, id, &mut response);
             return self.respond(now, id, response);
         }
+        self.take_offer(now, dialog, id, tag, request);
+    }
+
+    fn take_offer(&mut self, now: Instant, dialog: DialogId, id: TransactionId, tag: &str, request: Request) {
+        let Some(usage) = self.usages.get(dialog) else { return };
         if usage.modifying.is_some() || usage.awaiting_acknowledge.is_some() {
             return self.respond_with(now, id, 491);
         }
@@ -171,10 +171,6 @@ impl Endpoint {
         if !matches!(usage.stage, Stage::Up) || usage.modified.is_some() {
             return self.refuse_for_now(now, id);
         }
-        self.take_offer(now, dialog, id, tag, request);
-    }
-
-    fn take_offer(&mut self, now: Instant, dialog: DialogId, id: TransactionId, tag: &str, request: Request) {
         if let Some(min) = self.interval_too_small(&request.headers) {
             return self.refuse_interval(now, id, min);
         }

@@ -150,7 +150,7 @@ pub(super) fn server_key(via: &Via, request: &Request, method: &Method) -> Strin
         None => format!(
             "2543|{}|{}|{}|{}|{sent_by}|{}|{method}",
             request.uri,
-            from_tag(&request.headers),
+            request.headers.from_tag().unwrap_or_default(),
             request.headers.get("Call-ID").unwrap_or_default(),
             cseq(&request.headers),
             via.branch().unwrap_or_default(),
@@ -162,11 +162,7 @@ pub(super) fn server_key(via: &Via, request: &Request, method: &Method) -> Strin
 pub(super) fn merge_key(request: &Request) -> String {
     let headers = &request.headers;
     let call_id = headers.get("Call-ID").unwrap_or_default();
-    format!("{call_id}|{}|{}|{}", from_tag(headers), cseq(headers), request.method)
-}
-
-fn from_tag(headers: &Headers) -> String {
-    headers.from().ok().and_then(|from| from.tag().map(str::to_owned)).unwrap_or_default()
+    format!("{call_id}|{}|{}|{}", headers.from_tag().unwrap_or_default(), cseq(headers), request.method)
 }
 
 fn cseq(headers: &Headers) -> u32 {

@@ -190,7 +190,7 @@ impl Endpoint {
             return self.send_cancel(now, dialog);
         }
         // A To tag makes an early dialog (section 12.1); one per fork.
-        let tag = response.headers.to().ok().and_then(|to| to.tag().map(str::to_owned));
+        let tag = response.headers.to_tag();
         let room = calling.forks.len() < MAX_FORKS;
         let known = calling.forks.iter_mut().find(|fork| tag.as_deref() == Some(fork.dialog.remote_tag()));
         match known {
@@ -218,7 +218,7 @@ impl Endpoint {
         transaction: TransactionId,
         response: &Response,
     ) {
-        let tag = response.headers.to().ok().and_then(|to| to.tag().map(str::to_owned)).unwrap_or_default();
+        let tag = response.headers.to_tag().unwrap_or_default();
         if self.repeat_ack(now, transaction, &tag) {
             return;
         }

@@ -28,9 +28,19 @@ impl Headers {
         self.required(HeaderName::From, |value| NameAddr::parse(&HeaderName::From, value).ok())
     }
 
+    /// The tag of From; none where there is no tag, or no From that can be read.
+    pub fn from_tag(&self) -> Option<String> {
+        self.from().ok()?.tag().map(str::to_owned)
+    }
+
     /// To.
     pub fn to(&self) -> Result<NameAddr> {
         self.required(HeaderName::To, |value| NameAddr::parse(&HeaderName::To, value).ok())
+    }
+
+    /// The tag of To; none where there is no tag, or no To that can be read.
+    pub fn to_tag(&self) -> Option<String> {
+        self.to().ok()?.tag().map(str::to_owned)
     }
 
     /// Call-ID.

@@ -11,7 +11,7 @@ use crate::ids::DialogId;
 use crate::io::{FlowId, PacketBuf, SocketId, Transmit};
 use crate::rng::Rng;
 use crate::sip::endpoint::*;
-use crate::sip::{Headers, Message, NameAddr, Uri};
+use crate::sip::{Message, NameAddr, Uri};
 
 pub(super) const SOCKET: SocketId = SocketId(1);
 
@@ -233,18 +233,9 @@ impl Link {
     }
 
     pub(super) fn invitation(&self, transport: Transport) -> Invite {
-        Invite {
-            destination: Destination { transport, address: self.addresses[1] },
-            request_uri: uri("sip:bob@biloxi.example.com"),
-            from: address("Alice <sip:alice@atlanta.example.com>"),
-            to: address("<sip:bob@biloxi.example.com>"),
-            contact_user: "alice".to_owned(),
-            route: Vec::new(),
-            headers: Headers::new(),
-            body: Bytes::from_static(b"offer"),
-            content_type: "application/sdp".to_owned(),
-            credentials: None,
-        }
+        let destination = Destination { transport, address: self.addresses[1] };
+        let from = address("Alice <sip:alice@atlanta.example.com>");
+        Invite::new(destination, uri("sip:bob@biloxi.example.com"), from, "offer")
     }
 
     /// The dialog of the latest incoming INVITE at an endpoint.
