@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -112,8 +113,11 @@ pub(crate) async fn serve(
         let _ = stream.set_nodelay(true);
         let place = Place { remote: remote.ip(), cut: cut.clone(), _permit: Arc::new(permit) };
         let mut cut = cut.clone();
-        // Boxed, because the task would hold it twice: as it is passed on, and as it is waited for.
-        let connection = Box::pin(serve_connection(stream, router.clone(), tls.clone(), place));
+        // Each kind in a box of its own: one future for both would be as large as that with TLS.
+        let connection: Pin<Box<dyn Future<Output = ()> + Send>> = match &tls {
+            None => Box::pin(serve_http(stream, router.clone(), place)),
+            Some(settings) => Box::pin(serve_tls(stream, settings.load_full(), router.clone(), place)),
+        };
         tokio::spawn(async move {
             tokio::select! {
                 () = connection => {}
@@ -123,17 +127,12 @@ pub(crate) async fn serve(
     }
 }
 
-async fn serve_connection(stream: TcpStream, router: Router, tls: Option<TlsSettings>, place: Place) {
-    match tls {
-        None => serve_http(stream, router, place).await,
-        Some(settings) => {
-            let handshake = TlsAcceptor::from(settings.load_full()).accept(stream);
-            match tokio::time::timeout(TLS_HANDSHAKE_TIMEOUT, handshake).await {
-                Ok(Ok(stream)) => serve_http(stream, router, place).await,
-                Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
-                Err(_) => tracing::debug!("TLS handshake timed out"),
-            }
-        }
+async fn serve_tls(stream: TcpStream, settings: Arc<ServerConfig>, router: Router, place: Place) {
+    let handshake = TlsAcceptor::from(settings).accept(stream);
+    match tokio::time::timeout(TLS_HANDSHAKE_TIMEOUT, handshake).await {
+        Ok(Ok(stream)) => serve_http(stream, router, place).await,
+        Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
+        Err(_) => tracing::debug!("TLS handshake timed out"),
     }
 }
 
