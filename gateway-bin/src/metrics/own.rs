@@ -1,5 +1,7 @@
 //! Our own metrics, `wsg_*`.
 
+use std::time::Duration;
+
 use webrtc_sip_core::call::EndReason;
 use webrtc_sip_core::io::DropCounters;
 
@@ -94,8 +96,6 @@ fn media(page: &mut Exposition, stats: &ControlStats) {
         w.send_errors
     });
     per_worker(Kind::Counter, "wsg_media_wake_ups_total", "Turns of a media worker's loop.", |w| w.wake_ups);
-    let missed = "Audio that was not made because the worker was held up, in milliseconds.";
-    per_worker(Kind::Counter, "wsg_media_missed_ms_total", missed, |w| w.media.missed_ms);
     per_worker(Kind::Gauge, "wsg_media_legs", "Legs of a media worker.", |w| w.media.legs as u64);
     per_worker(Kind::Gauge, "wsg_media_bridges", "Pairs of legs that hear each other.", |w| w.media.bridges as u64);
     per_worker(Kind::Gauge, "wsg_media_transcoding_bridges", "Those of them whose codecs differ.", |w| {
@@ -104,6 +104,11 @@ fn media(page: &mut Exposition, stats: &ControlStats) {
     per_worker(Kind::Gauge, "wsg_media_held_entries", "Table entries, timers and packets that legs hold.", |w| {
         w.media.held as u64
     });
+    let missed = stats.workers.iter().zip(&shards).map(|(worker, shard)| {
+        (vec![("shard", &**shard)], Duration::from_millis(worker.media.missed_ms).as_secs_f64())
+    });
+    let help = "Audio that was not made because the worker was held up, in seconds.";
+    page.labelled(Kind::Counter, "wsg_media_missed_seconds_total", help, missed);
 }
 
 /// From `/proc/self/statm`: resident memory in pages.
