@@ -16,7 +16,6 @@ mod limits;
 mod media;
 mod metrics;
 mod phone;
-pub mod signals;
 mod start;
 pub mod telemetry;
 mod users;
@@ -26,16 +25,8 @@ pub use start::{Running, StartError, check, start};
 
 use config::Config;
 
-/// What a running gateway is told from outside.
-#[derive(Debug)]
-pub enum Order {
-    /// SIGTERM: take no new calls and end when the last one is over; the second time end at once.
-    Terminate,
-    /// SIGINT (Ctrl-C): the same with a shorter wait.
-    Interrupt,
-    /// SIGHUP: take over users and certificates of this configuration.
-    Reload(Box<Config>),
-}
+/// What a running gateway is told from outside. A reload takes over users and certificates.
+pub type Order = shell::signals::Order<Config>;
 
 /// Starts a gateway and serves until an order ends it, or until nobody is left to give one.
 pub async fn run(config: Config, mut orders: mpsc::Receiver<Order>) -> Result<(), StartError> {

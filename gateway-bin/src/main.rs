@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use gateway_bin::args::Args;
 use gateway_bin::config::{Config, ConfigError};
-use gateway_bin::{StartError, signals, telemetry};
+use gateway_bin::{StartError, telemetry};
+use shell::signals;
 
 /// Bad configuration, as the contract has it.
 const EXIT_CONFIGURATION: u8 = 2;
@@ -36,7 +37,12 @@ fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
     let result = runtime.map_err(StartError::Io).and_then(|runtime| {
         runtime.block_on(async {
-            let signals = signals::listen(args.config, level).map_err(StartError::Io)?;
+            let reload = move || {
+                let config = Config::load(args.config.as_deref())?;
+                level.set(&config.log);
+                Ok(config)
+            };
+            let signals = signals::listen(reload).map_err(StartError::Io)?;
             gateway_bin::run(config, signals).await
         })
     });

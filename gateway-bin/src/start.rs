@@ -6,7 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use arc_swap::ArcSwap;
+use shell::http::{Cut, Phase, SharedPhase, bind, serve};
+use shell::tls::TlsSettings;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use webrtc_sip_core::codec::OpusSettings;
@@ -20,7 +21,7 @@ use webrtc_sip_core::media::{MediaShard, ShardConfig, WebRtcSocket};
 use crate::config::{Config, ConfigError};
 use crate::control::{self, Control, ControlHandle, EndedCalls, Inside, PortPool, SipSockets, Snapshots};
 use crate::guesses::Guesses;
-use crate::http::{self, Cut, HttpState, Phase, SharedPhase, TlsSettings};
+use crate::http::{self, HttpState};
 use crate::media::ports::PortRange;
 use crate::media::{self, SocketIds, WorkerHandle, WorkerOutput, WorkerSetup};
 use crate::phone::{self, Phone};
@@ -72,27 +73,25 @@ pub struct Running {
 /// Reads the files that the configuration names, without starting anything.
 pub fn check(config: &Config) -> Result<(), ConfigError> {
     config.media.certificate.as_deref().map_or(Ok(()), |file| load_dtls(file).map(drop))?;
-    config.http.tls.as_ref().map_or(Ok(()), |tls| http::load_tls(tls).map(drop))
+    load_tls(config).map(drop)
+}
+
+fn load_tls(config: &Config) -> Result<Option<TlsSettings>, ConfigError> {
+    config.http.tls.as_ref().map(|tls| TlsSettings::load(http::TLS, tls)).transpose()
 }
 
 fn load_dtls(file: &Path) -> Result<DtlsCertificate, ConfigError> {
-    let problem = |problem: String| ConfigError::Key {
-        key: "media.certificate".to_owned(),
-        problem: format!("{}: {problem}", file.display()),
-    };
+    let problem = |problem: String| ConfigError::key("media.certificate", format!("{}: {problem}", file.display()));
     let text = std::fs::read_to_string(file).map_err(|error| problem(error.to_string()))?;
     DtlsCertificate::from_pem(&text).map_err(|error| problem(error.to_string()))
 }
 
 /// Starts a gateway on the current tokio runtime.
 pub async fn start(config: Config) -> Result<Running, StartError> {
-    limits::raise_open_files(&config)?;
-    let tls = match &config.http.tls {
-        Some(tls) => Some(Arc::new(ArcSwap::from_pointee(http::load_tls(tls)?))),
-        None => None,
-    };
-    let http_listener = http::bind(config.http.listen, "HTTP").await?;
-    let metrics_listener = http::bind(config.metrics.listen, "metrics").await?;
+    limits::make_room(&config)?;
+    let tls = load_tls(&config)?;
+    let http_listener = bind(config.http.listen, "HTTP").await?;
+    let metrics_listener = bind(config.metrics.listen, "metrics").await?;
     let (http_address, metrics_address) = (http_listener.local_addr()?, metrics_listener.local_addr()?);
 
     let ids = Arc::new(SocketIds::default());
@@ -148,9 +147,9 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let state = Arc::new(HttpState::new(&config, handle.clone(), phase.clone()));
     let (cut, uncut) = Cut::new();
     let router = http::router(state);
-    let serve_http = http::serve(http_listener, router, tls.clone(), config.http.max_connections, uncut.clone());
+    let serve_http = serve(http_listener, router, tls.clone(), config.http.max_connections, uncut.clone());
     let metrics_router = metrics::router(&config, handle.clone());
-    let serve_metrics = http::serve(metrics_listener, metrics_router, None, MAX_METRICS_CONNECTIONS, uncut);
+    let serve_metrics = serve(metrics_listener, metrics_router, None, MAX_METRICS_CONNECTIONS, uncut);
     let mut tasks = vec![tokio::spawn(serve_http), tokio::spawn(serve_metrics)];
     tasks.extend(phone.map(|mut phone| tokio::spawn(async move { phone.run().await })));
     phase.set(Phase::Up);
@@ -270,10 +269,7 @@ impl Running {
         // The control task is gone only when the process ends.
         let _ = self.control.inside.send(Inside::Users(Arc::new(Users::new(&config.users)))).await;
         if let (Some(settings), Some(tls)) = (&self.tls, &config.http.tls) {
-            match http::load_tls(tls) {
-                Ok(server) => settings.store(Arc::new(server)),
-                Err(error) => tracing::error!(%error, "the certificate wasn't reloaded"),
-            }
+            settings.reload(tls);
         }
         tracing::info!("configuration reloaded");
     }

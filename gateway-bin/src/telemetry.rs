@@ -1,52 +1,8 @@
-//! Logs: JSON or text, and the one line that every ended call leaves.
+//! The one line that every ended call leaves.
 
-use std::io::IsTerminal;
-
-use aws_lc_rs::digest::{SHA256, digest};
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
+use shell::telemetry::pseudonym;
+pub use shell::telemetry::{LevelHandle, init};
 use webrtc_sip_core::gateway::CallRecord;
-
-use crate::config::{Log, LogFormat};
-
-/// Changes the level while running.
-#[derive(Clone)]
-pub struct LevelHandle(reload::Handle<EnvFilter, Registry>);
-
-impl LevelHandle {
-    /// Takes over the level of a reloaded configuration.
-    pub fn set(&self, log: &Log) {
-        // The level was checked with the configuration; reloading fails only when the subscriber is gone.
-        if let Ok(filter) = log.level.parse::<EnvFilter>() {
-            let _ = self.0.reload(filter);
-        }
-    }
-}
-
-/// Installs the process-wide subscriber; does nothing but return a handle when one is installed already.
-pub fn init(log: &Log) -> LevelHandle {
-    let filter = log.level.parse::<EnvFilter>().unwrap_or_else(|_| EnvFilter::new("info"));
-    let (filter, handle) = reload::Layer::new(filter);
-    let registry = tracing_subscriber::registry().with(filter);
-    let _ = match log.format {
-        LogFormat::Json => {
-            registry.with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr)).try_init()
-        }
-        LogFormat::Text => registry
-            .with(
-                fmt::layer().with_target(false).with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr),
-            )
-            .try_init(),
-    };
-    LevelHandle(handle)
-}
-
-/// A short stand-in for a phone number or user name: the same one gives the same eight digits, so that lines can be
-/// matched, but it isn't the number.
-pub fn pseudonym(text: &str) -> String {
-    digest(&SHA256, text.as_bytes()).as_ref()[..4].iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 /// One line for an ended call.
 pub fn log_call(record: &CallRecord) {
@@ -69,16 +25,4 @@ pub fn log_call(record: &CallRecord) {
         "call ended"
     );
     tracing::debug!(call = %record.call, from = record.from, to = record.to, "call ended");
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pseudonym_is_stable_and_short() {
-        assert_eq!(pseudonym("1001"), pseudonym("1001"));
-        assert_ne!(pseudonym("1001"), pseudonym("1002"));
-        assert_eq!(pseudonym("1001").len(), 8);
-    }
 }

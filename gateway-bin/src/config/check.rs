@@ -4,10 +4,6 @@ use argon2::password_hash::PasswordHash;
 
 use super::{Config, ConfigError, User};
 
-fn bad(key: impl Into<String>, problem: impl Into<String>) -> ConfigError {
-    ConfigError::Key { key: key.into(), problem: problem.into() }
-}
-
 /// Refuses what can't work or would be unsafe.
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     check_names(config)?;
@@ -15,20 +11,15 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     check_sip(config)?;
     check_media(config)?;
     if config.limits.wrong_passwords == 0 {
-        return Err(bad("limits.wrong_passwords", "must not be 0"));
+        return Err(ConfigError::key("limits.wrong_passwords", "must not be 0"));
     }
     for (index, user) in config.users.iter().enumerate() {
         check_user(index, user)?;
         if config.users[..index].iter().any(|other| other.name == user.name) {
-            return Err(bad(format!("users[{index}].name"), "two users have this name"));
+            return Err(ConfigError::key(format!("users[{index}].name"), "two users have this name"));
         }
     }
-    config
-        .log
-        .level
-        .parse::<tracing_subscriber::EnvFilter>()
-        .map_err(|_| bad("log.level", "expected error, warn, info, debug, trace or a filter such as info,sip=debug"))?;
-    Ok(())
+    config.log.check()
 }
 
 fn check_names(config: &Config) -> Result<(), ConfigError> {
@@ -40,7 +31,7 @@ fn check_names(config: &Config) -> Result<(), ConfigError> {
     };
     for (key, text) in [("node", &config.node), ("colour", &config.colour)] {
         if !plain(text) {
-            return Err(bad(key, "expected 1 to 64 letters, digits, '-', '_' or '.'"));
+            return Err(ConfigError::key(key, "expected 1 to 64 letters, digits, '-', '_' or '.'"));
         }
     }
     Ok(())
@@ -50,16 +41,19 @@ fn check_http(config: &Config) -> Result<(), ConfigError> {
     let http = &config.http;
     let plaintext_allowed = http.tls.is_some() || http.insecure_allow_plaintext || !http.trusted_proxies.is_empty();
     if !http.listen.ip().is_loopback() && !plaintext_allowed {
-        return Err(bad(
+        return Err(ConfigError::key(
             "http.listen",
             "plain HTTP beyond loopback needs http.tls, http.trusted_proxies or http.insecure_allow_plaintext = true",
         ));
     }
     if let Some(index) = http.allowed_origins.iter().position(|origin| !is_origin(origin)) {
-        return Err(bad(format!("http.allowed_origins[{index}]"), "expected scheme://host or scheme://host:port"));
+        return Err(ConfigError::key(
+            format!("http.allowed_origins[{index}]"),
+            "expected scheme://host or scheme://host:port",
+        ));
     }
     if http.max_connections == 0 {
-        return Err(bad("http.max_connections", "must not be 0"));
+        return Err(ConfigError::key("http.max_connections", "must not be 0"));
     }
     Ok(())
 }
@@ -72,21 +66,24 @@ fn is_origin(text: &str) -> bool {
 fn check_sip(config: &Config) -> Result<(), ConfigError> {
     let sip = &config.sip;
     if sip.listen.is_empty() {
-        return Err(bad("sip.listen", "at least one address is needed"));
+        return Err(ConfigError::key("sip.listen", "at least one address is needed"));
     }
     if !sip.advertised.is_empty() && sip.advertised.len() != sip.listen.len() {
-        return Err(bad("sip.advertised", "must be empty or have as many entries as sip.listen"));
+        return Err(ConfigError::key("sip.advertised", "must be empty or have as many entries as sip.listen"));
     }
     let told = if sip.advertised.is_empty() { &sip.listen } else { &sip.advertised };
     if told.iter().any(|address| address.ip().is_unspecified()) {
-        return Err(bad("sip.advertised", "name an address that others can reach: 0.0.0.0 in sip.listen isn't one"));
+        return Err(ConfigError::key(
+            "sip.advertised",
+            "name an address that others can reach: 0.0.0.0 in sip.listen isn't one",
+        ));
     }
     if !(10..=4000).contains(&sip.t1_milliseconds) {
-        return Err(bad("sip.t1_milliseconds", "must be 10 to 4000"));
+        return Err(ConfigError::key("sip.t1_milliseconds", "must be 10 to 4000"));
     }
     for (index, route) in sip.routes.iter().enumerate() {
         if route.numbers.is_empty() == route.prefix.is_none() {
-            return Err(bad(format!("sip.routes[{index}]"), "needs either `numbers` or `prefix`"));
+            return Err(ConfigError::key(format!("sip.routes[{index}]"), "needs either `numbers` or `prefix`"));
         }
     }
     Ok(())
@@ -95,29 +92,32 @@ fn check_sip(config: &Config) -> Result<(), ConfigError> {
 fn check_media(config: &Config) -> Result<(), ConfigError> {
     let media = &config.media;
     if media.rtp_port_low < 1024 {
-        return Err(bad("media.rtp_port_low", "must be 1024 or more"));
+        return Err(ConfigError::key("media.rtp_port_low", "must be 1024 or more"));
     }
     if media.rtp_port_high <= media.rtp_port_low {
-        return Err(bad("media.rtp_port_high", "must be above media.rtp_port_low"));
+        return Err(ConfigError::key("media.rtp_port_high", "must be above media.rtp_port_low"));
     }
     if !media.advertised.is_empty() && media.advertised.len() != media.listen.len() {
-        return Err(bad("media.advertised", "must be empty or have as many entries as media.listen"));
+        return Err(ConfigError::key("media.advertised", "must be empty or have as many entries as media.listen"));
     }
     if media.listen.iter().any(std::net::IpAddr::is_unspecified) {
-        return Err(bad("media.listen", "name the addresses: ICE must know at which one a packet arrived"));
+        return Err(ConfigError::key(
+            "media.listen",
+            "name the addresses: ICE must know at which one a packet arrived",
+        ));
     }
     if media.workers > 256 {
-        return Err(bad("media.workers", "must be 256 or less"));
+        return Err(ConfigError::key("media.workers", "must be 256 or less"));
     }
     if media.opus_complexity > 10 {
-        return Err(bad("media.opus_complexity", "must be 0 to 10"));
+        return Err(ConfigError::key("media.opus_complexity", "must be 0 to 10"));
     }
     if !(6_000..=64_000).contains(&media.opus_bitrate) {
-        return Err(bad("media.opus_bitrate", "must be 6000 to 64000"));
+        return Err(ConfigError::key("media.opus_bitrate", "must be 6000 to 64000"));
     }
     for (key, codecs) in [("media.browser_codecs", &media.browser_codecs), ("media.sip_codecs", &media.sip_codecs)] {
         if codecs.is_empty() {
-            return Err(bad(key, "at least one codec is needed"));
+            return Err(ConfigError::key(key, "at least one codec is needed"));
         }
     }
     Ok(())
@@ -126,14 +126,14 @@ fn check_media(config: &Config) -> Result<(), ConfigError> {
 fn check_user(index: usize, user: &User) -> Result<(), ConfigError> {
     let key = |name: &str| format!("users[{index}].{name}");
     if user.name.is_empty() || user.name.len() > 64 || user.name.contains(|c: char| c.is_whitespace() || c == '@') {
-        return Err(bad(key("name"), "expected 1 to 64 characters without spaces and '@'"));
+        return Err(ConfigError::key(key("name"), "expected 1 to 64 characters without spaces and '@'"));
     }
     match (&user.password, &user.password_hash) {
         (Some(password), None) if !password.reveal().is_empty() => Ok(()),
         (None, Some(hash)) => match PasswordHash::new(hash.reveal()) {
             Ok(hash) if hash.algorithm.as_str() == "argon2id" => Ok(()),
-            _ => Err(bad(key("password_hash"), "expected an argon2id hash as $argon2id$v=19$...")),
+            _ => Err(ConfigError::key(key("password_hash"), "expected an argon2id hash as $argon2id$v=19$...")),
         },
-        _ => Err(bad(key("password"), "needs either a password or a password_hash")),
+        _ => Err(ConfigError::key(key("password"), "needs either a password or a password_hash")),
     }
 }

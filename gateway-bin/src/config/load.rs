@@ -1,81 +1,37 @@
-//! Reading the layers and naming the key that is wrong.
+//! The gateway's layers.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use config::{Environment, File, FileFormat};
+use shell::config::Layers;
 
-use super::{Config, check};
+use super::{Config, ConfigError, check};
 
 const DEFAULTS: &str = include_str!("defaults.toml");
-const DEMO: &str = include_str!("demo.toml");
 
-/// What is wrong with the configuration. Displayed as one line that names the key.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// The file can't be read, or isn't TOML.
-    #[error("{}: {problem}", .file.display())]
-    File {
-        /// Which.
-        file: PathBuf,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// A value is missing, unknown or not acceptable.
-    #[error("{key}: {problem}")]
-    Key {
-        /// The path of the key, with dots.
-        key: String,
-        /// What is wrong with it.
-        problem: String,
-    },
-}
+const LAYERS: Layers<'static> = Layers {
+    defaults: DEFAULTS,
+    without_file: include_str!("demo.toml"),
+    prefix: "WSG",
+    list_keys: &[
+        "http.trusted_proxies",
+        "http.allowed_origins",
+        "sip.listen",
+        "sip.advertised",
+        "sip.trusted",
+        "media.listen",
+        "media.advertised",
+        "media.browser_codecs",
+        "media.sip_codecs",
+    ],
+};
 
 /// The defaults, the file or the demo, `environment`; checked.
 pub(super) fn load(file: Option<&Path>, environment: HashMap<String, String>) -> Result<Config, ConfigError> {
-    let mut layers = config::Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
-    match file {
-        Some(path) => {
-            let problem = |problem: String| ConfigError::File { file: path.to_owned(), problem: one_line(&problem) };
-            let text = std::fs::read_to_string(path).map_err(|error| problem(error.to_string()))?;
-            // Read alone first: an error of the layers together doesn't say which file it is in.
-            let alone = File::from_str(&text, FileFormat::Toml);
-            config::Config::builder().add_source(alone.clone()).build().map_err(|error| problem(error.to_string()))?;
-            layers = layers.add_source(alone);
-        }
-        None => layers = layers.add_source(File::from_str(DEMO, FileFormat::Toml)),
-    }
-    let environment = Environment::with_prefix("WSG")
-        .prefix_separator("_")
-        .separator("__")
-        .try_parsing(true)
-        .list_separator(",")
-        .with_list_parse_key("http.trusted_proxies")
-        .with_list_parse_key("http.allowed_origins")
-        .with_list_parse_key("sip.listen")
-        .with_list_parse_key("sip.advertised")
-        .with_list_parse_key("sip.trusted")
-        .with_list_parse_key("media.listen")
-        .with_list_parse_key("media.advertised")
-        .with_list_parse_key("media.browser_codecs")
-        .with_list_parse_key("media.sip_codecs")
-        .source(Some(environment));
-    let merged = layers
-        .add_source(environment)
-        .build()
-        .map_err(|error| ConfigError::Key { key: "environment".to_owned(), problem: one_line(&error.to_string()) })?;
-    let mut config: Config = serde_path_to_error::deserialize(merged).map_err(|error| {
-        let key = error.path().to_string();
-        ConfigError::Key { key, problem: one_line(&error.into_inner().to_string()) }
-    })?;
+    let mut config: Config = LAYERS.load(file, environment)?;
     config.source = file.map(Path::to_owned);
     check::check(&config)?;
     Ok(config)
-}
-
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

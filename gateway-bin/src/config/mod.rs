@@ -10,11 +10,13 @@ use serde::{Deserialize, Serialize};
 use webrtc_sip_core::codec::CodecKind;
 
 mod check;
+mod host_port;
 mod load;
-mod values;
 
-pub use load::ConfigError;
-pub use values::{HostPort, Network, Secret};
+pub use host_port::HostPort;
+pub use shell::config::{ConfigError, Network, Secret};
+pub use shell::telemetry::{Log, LogFormat};
+pub use shell::tls::Tls;
 
 /// Everything that can be configured. `defaults.toml` beside this file explains each key.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -47,13 +49,6 @@ pub struct Http {
     pub max_connections: usize,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
-}
-
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Tls {
-    pub certificate: PathBuf,
-    pub key: PathBuf,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -125,20 +120,6 @@ pub struct Media {
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Log {
-    pub format: LogFormat,
-    pub level: String,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    Json,
-    Text,
-}
-
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
 pub struct Limits {
     pub sign_ins: usize,
     pub calls: usize,
@@ -196,6 +177,6 @@ impl Config {
 
     /// As TOML, with secrets blacked out.
     pub fn to_toml(&self) -> String {
-        toml::to_string(self).expect("strings, numbers and tables can be written as TOML")
+        shell::config::to_toml(self)
     }
 }

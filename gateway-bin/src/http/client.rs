@@ -6,8 +6,9 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
+use shell::http::{Cut, Place};
 
-use super::{Cut, HttpState, Place};
+use super::HttpState;
 
 /// A client that may talk to us: its page is one of ours, and what it says came encrypted or from a proxy that we
 /// trust with that.

@@ -1,14 +1,13 @@
-//! `/ping`, `/isAlive`, `/about`, `/ready`.
+//! `/ping`, `/about`, `/ready`.
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
-use serde_json::{Value, json};
+use serde_json::json;
+use shell::http::{Phase, fresh};
 
-use super::{HttpState, Phase};
+use super::HttpState;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -18,10 +17,6 @@ pub(super) async fn ping(State(state): State<Arc<HttpState>>) -> impl IntoRespon
         Phase::Draining => "draining",
     };
     fresh(json!({ "state": phase, "version": VERSION, "path": state.colour }))
-}
-
-pub(super) async fn is_alive() -> impl IntoResponse {
-    fresh(json!({ "alive": true }))
 }
 
 pub(super) async fn about(State(state): State<Arc<HttpState>>) -> impl IntoResponse {
@@ -35,13 +30,6 @@ pub(super) async fn about(State(state): State<Arc<HttpState>>) -> impl IntoRespo
     }))
 }
 
-/// Nothing but the own phase counts: what can't be reached shows elsewhere and doesn't cut off who is signed in.
 pub(super) async fn ready(State(state): State<Arc<HttpState>>) -> impl IntoResponse {
-    let phase = state.phase.get();
-    let status = if phase == Phase::Up { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, fresh(json!({ "ready": phase == Phase::Up })))
-}
-
-fn fresh(body: Value) -> impl IntoResponse {
-    ([(header::CACHE_CONTROL, "no-store")], Json(body))
+    shell::http::ready(state.phase.get())
 }

@@ -1,7 +1,6 @@
 //! The HTTP listener: softphone page, signalling, health.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -14,57 +13,25 @@ use axum::routing::{get, post};
 mod client;
 mod cookie;
 mod health;
-mod listener;
 mod origin;
 mod page;
 mod proxies;
 mod rpc;
 mod ws;
 
-pub(crate) use listener::{Cut, Place, TlsSettings, bind, load_tls, serve};
 pub(crate) use origin::Origins;
 pub(crate) use proxies::{PlaintextFrom, Proxies};
+
+use shell::http::SharedPhase;
+use shell::tls::TlsPurpose;
 
 use crate::config::Config;
 use crate::control::{ControlHandle, LinkIds};
 
+/// WebSocket upgrades need HTTP/1.1.
+pub(crate) const TLS: TlsPurpose = TlsPurpose { section: "http.tls", protocols: &["http/1.1"] };
 /// How long a call may take, the arrival of its body included.
 const CALL_TIMEOUT: Duration = Duration::from_secs(35);
-
-/// Where the process stands in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Phase {
-    Starting,
-    Up,
-    Draining,
-}
-
-/// The phase, shared.
-#[derive(Debug)]
-pub(crate) struct SharedPhase(AtomicU8);
-
-impl Default for SharedPhase {
-    fn default() -> Self {
-        SharedPhase(AtomicU8::new(Phase::Starting as u8))
-    }
-}
-
-impl SharedPhase {
-    /// Where the process stands.
-    pub(crate) fn get(&self) -> Phase {
-        match self.0.load(Ordering::Relaxed) {
-            0 => Phase::Starting,
-            1 => Phase::Up,
-            _ => Phase::Draining,
-        }
-    }
-
-    /// Moves on.
-    pub(crate) fn set(&self, phase: Phase) {
-        self.0.store(phase as u8, Ordering::Relaxed);
-    }
-}
 
 /// What every handler may look at.
 #[derive(Debug)]
@@ -118,7 +85,7 @@ pub(crate) fn router(state: Arc<HttpState>) -> Router {
     Router::new()
         .merge(signalling)
         .route("/ping", get(health::ping))
-        .route("/isAlive", get(health::is_alive))
+        .route("/isAlive", get(shell::http::is_alive))
         .route("/about", get(health::about))
         .route("/ready", get(health::ready))
         .fallback(page::serve)

@@ -2,12 +2,10 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
 
-use rustix::event::{EventfdFlags, eventfd};
-use rustix::fd::OwnedFd;
+use shell::epoll::Waker;
 use tokio::sync::mpsc;
 use webrtc_sip_core::gateway::ShardAddresses;
 use webrtc_sip_core::ids::ShardId;
@@ -76,7 +74,7 @@ pub(crate) struct WorkerHandle {
     /// Which shard it runs.
     pub(crate) shard: ShardId,
     inbox: mpsc::Sender<WorkerInput>,
-    wake: Arc<OwnedFd>,
+    waker: Waker,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -88,23 +86,18 @@ impl WorkerHandle {
         outbox: mpsc::Sender<WorkerOutput>,
     ) -> io::Result<Self> {
         let (inbox, commands) = mpsc::channel(MAX_QUEUED_COMMANDS);
-        let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
         let shard_id = setup.shard;
-        let worker = Worker::new(setup, shard, commands, wake.clone(), outbox)?;
+        let worker = Worker::new(setup, shard, commands, outbox)?;
+        let waker = worker.waker();
         let thread = std::thread::Builder::new().name(format!("media-{}", shard_id.0)).spawn(move || worker.run())?;
-        Ok(WorkerHandle { shard: shard_id, inbox, wake, thread: Some(thread) })
+        Ok(WorkerHandle { shard: shard_id, inbox, waker, thread: Some(thread) })
     }
 
     /// Hands over an input; waits while the worker's queue is full (it never waits for us, so this ends).
     pub(crate) async fn send(&self, input: WorkerInput) {
         // Fails only when the worker is gone, which ends the process anyway.
         let _ = self.inbox.send(input).await;
-        self.wake();
-    }
-
-    fn wake(&self) {
-        // Full means that a wake-up is pending already.
-        let _ = rustix::io::write(&*self.wake, &1u64.to_ne_bytes());
+        self.waker.wake();
     }
 
     /// Ends the worker and waits for its thread.
@@ -120,7 +113,7 @@ impl Drop for WorkerHandle {
     fn drop(&mut self) {
         // So that a start that fails half-way leaves no thread behind. Full: it ends when the queue is read to its end.
         let _ = self.inbox.try_send(WorkerInput::Stop);
-        self.wake();
+        self.waker.wake();
     }
 }
 

@@ -1,17 +1,11 @@
 //! One media worker: a thread with an epoll loop around a [`MediaShard`].
-//!
-//! At voice load a wake-up costs more than the packets it serves, so above a certain packet rate the worker naps for a
-//! millisecond after each turn and then serves whatever has arrived.
 
 use std::collections::HashMap;
 use std::io;
 use std::net::UdpSocket;
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use rustix::buffer::spare_capacity;
-use rustix::event::{Timespec, epoll};
-use rustix::fd::OwnedFd;
+use shell::epoll::{self, Poll, Rate, Waker};
 use tokio::sync::mpsc;
 use webrtc_sip_core::io::{DropCounters, DropReason, PacketBuf, SocketId, Transmit};
 use webrtc_sip_core::media::{MediaShard, ShardStats};
@@ -32,14 +26,10 @@ const TURN_BUDGET: usize = 1024;
 const COMMAND_BUDGET: usize = 256;
 /// Packets sent in one turn before the sockets are read again.
 const SEND_BUDGET: usize = 4096;
-const NAP: Duration = Duration::from_millis(1);
-/// More packets than this in a [`RATE_WINDOW`] make napping worthwhile: 1,000 a second, ten calls.
-const NAP_ABOVE: usize = 50;
-const RATE_WINDOW: Duration = Duration::from_millis(50);
 /// How often the wall clock is handed on.
 const WALL_CLOCK_EVERY: Duration = Duration::from_secs(30);
-/// The epoll token of the wake-up event; sockets have their 32-bit number.
-const WAKE: u64 = u64::MAX;
+/// How soon the loop goes on when there was more to send, or more to report than the control plane took.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
 /// How a worker is.
 #[derive(Clone, Debug, Default)]
@@ -64,8 +54,7 @@ pub(crate) struct WorkerStats {
 
 pub(super) struct Worker {
     shard: MediaShard,
-    epoll: OwnedFd,
-    wake: Arc<OwnedFd>,
+    poll: Poll,
     sockets: HashMap<SocketId, UdpSocket>,
     inbox: mpsc::Receiver<WorkerInput>,
     outbox: mpsc::Sender<WorkerOutput>,
@@ -82,15 +71,11 @@ impl Worker {
         setup: WorkerSetup,
         shard: MediaShard,
         inbox: mpsc::Receiver<WorkerInput>,
-        wake: Arc<OwnedFd>,
         outbox: mpsc::Sender<WorkerOutput>,
     ) -> io::Result<Self> {
-        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        epoll::add(&epoll, &*wake, epoll::EventData::new_u64(WAKE), epoll::EventFlags::IN)?;
         let mut worker = Worker {
             shard,
-            epoll,
-            wake,
+            poll: Poll::new()?,
             sockets: HashMap::new(),
             inbox,
             outbox,
@@ -106,8 +91,13 @@ impl Worker {
         Ok(worker)
     }
 
+    /// What makes the worker look into its inbox.
+    pub(super) fn waker(&self) -> Waker {
+        self.poll.waker().clone()
+    }
+
     fn add_socket(&mut self, id: SocketId, socket: UdpSocket) -> io::Result<()> {
-        epoll::add(&self.epoll, &socket, epoll::EventData::new_u64(u64::from(id.0)), epoll::EventFlags::IN)?;
+        self.poll.add(&socket, id.0)?;
         self.sockets.insert(id, socket);
         Ok(())
     }
@@ -136,7 +126,7 @@ impl Worker {
             }
             if self.rate.count(now, received) && received > 0 && received < TURN_BUDGET {
                 self.flush(now, &mut storage);
-                std::thread::sleep(NAP.saturating_sub(woken.elapsed()));
+                epoll::nap(woken);
             }
         }
         self.flush(Instant::now(), &mut storage);
@@ -173,29 +163,22 @@ impl Worker {
     fn wait(&mut self, now: Instant, idle: bool, wall_clock_due: Instant, ready: &mut Vec<epoll::Event>) {
         let timeout = if idle {
             let due = self.shard.poll_timeout().map_or(wall_clock_due, |due| due.min(wall_clock_due));
-            whole_milliseconds(due.saturating_duration_since(now))
+            due.saturating_duration_since(now)
         } else {
-            // More to send: only look. More to report: look again soon.
-            Timespec { tv_sec: 0, tv_nsec: 1_000_000 }
+            LOOK_AGAIN
         };
-        ready.clear();
-        // Interrupted means nothing is ready; the loop goes on.
-        let _ = epoll::wait(&self.epoll, spare_capacity(ready), Some(&timeout));
+        self.poll.wait(timeout, ready);
     }
 
     fn receive(&mut self, ready: &mut Vec<epoll::Event>, storage: &mut [u8]) -> usize {
         let mut received = 0;
         for event in ready.drain(..) {
-            if event.data.u64() == WAKE {
-                // Resets the event; what woke us is in the inbox.
-                let _ = rustix::io::read(&*self.wake, &mut [0u8; 8]);
-                continue;
-            }
+            let Some(token) = self.poll.token(&event) else { continue };
             if received >= TURN_BUDGET {
                 // Level-triggered: the rest is reported again next turn.
                 break;
             }
-            received += self.receive_from(SocketId(event.data.u64() as u32), storage);
+            received += self.receive_from(SocketId(token), storage);
         }
         self.stats.datagrams_received += received as u64;
         received
@@ -236,7 +219,7 @@ impl Worker {
             self.take_command(input);
         }
         // There may be more: wake up again at once.
-        let _ = rustix::io::write(&*self.wake, &1u64.to_ne_bytes());
+        self.poll.waker().wake();
     }
 
     fn take_command(&mut self, input: WorkerInput) {
@@ -280,58 +263,5 @@ fn send(sockets: &HashMap<SocketId, UdpSocket>, stats: &mut WorkerStats, transmi
         stats.datagrams_sent += 1;
     } else {
         stats.send_errors += 1;
-    }
-}
-
-/// Rounded up, so that a timer is due when the wait is over.
-fn whole_milliseconds(duration: Duration) -> Timespec {
-    let milliseconds = duration.as_nanos().div_ceil(1_000_000).min(60_000) as i64;
-    Timespec { tv_sec: milliseconds / 1000, tv_nsec: (milliseconds % 1000) * 1_000_000 }
-}
-
-/// Whether packets come fast enough for naps.
-struct Rate {
-    window_start: Instant,
-    in_window: usize,
-    fast: bool,
-}
-
-impl Rate {
-    fn new(now: Instant) -> Self {
-        Rate { window_start: now, in_window: 0, fast: false }
-    }
-
-    fn count(&mut self, now: Instant, packets: usize) -> bool {
-        self.in_window += packets;
-        if now.saturating_duration_since(self.window_start) >= RATE_WINDOW {
-            self.fast = self.in_window > NAP_ABOVE;
-            self.in_window = 0;
-            self.window_start = now;
-        }
-        self.fast
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn waits_round_up_to_whole_milliseconds() {
-        let wait = whole_milliseconds(Duration::from_micros(1001));
-        assert_eq!((wait.tv_sec, wait.tv_nsec), (0, 2_000_000));
-        assert_eq!(whole_milliseconds(Duration::ZERO).tv_nsec, 0);
-        assert_eq!(whole_milliseconds(Duration::from_secs(3600)).tv_sec, 60);
-    }
-
-    #[test]
-    fn only_a_fast_worker_naps() {
-        let start = Instant::now();
-        let mut rate = Rate::new(start);
-        assert!(!rate.count(start, 40));
-        assert!(!rate.count(start + RATE_WINDOW, 5));
-        assert!(!rate.count(start + RATE_WINDOW, 60));
-        assert!(rate.count(start + 2 * RATE_WINDOW, 1));
-        assert!(!rate.count(start + 3 * RATE_WINDOW, 1));
     }
 }

@@ -2,16 +2,14 @@
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use shell::metrics::Exposition;
 use tokio::sync::oneshot;
 
 mod operators;
 mod own;
-mod text;
-
-use text::Exposition;
 
 use crate::config::Config;
 use crate::control::{ControlHandle, ControlStats, Inside};
@@ -37,7 +35,7 @@ async fn metrics(State(page): State<Page>) -> Response {
     let mut exposition = Exposition::default();
     operators::write(&mut exposition, &stats, &page.domain, page.max_sign_ins);
     own::write(&mut exposition, &stats);
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], exposition.finish()).into_response()
+    exposition.into_response()
 }
 
 /// Asks the control task and, through it, the workers; none when the process is ending.

@@ -1,8 +1,8 @@
 //! The names that operators' dashboards and alerts already use, `wrtc_*`, exactly as they stand there.
 
+use shell::metrics::{Exposition, Kind};
 use webrtc_sip_core::gateway::CallCounters;
 
-use super::text::{Exposition, Kind};
 use crate::control::ControlStats;
 
 /// Writes all of them.

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use shell::metrics::{Exposition, Kind};
 use webrtc_sip_core::call::EndReason;
 use webrtc_sip_core::io::DropCounters;
 
-use super::text::{Exposition, Kind};
 use crate::control::ControlStats;
 use crate::media::WorkerStats;
 
@@ -73,9 +73,7 @@ fn process(page: &mut Exposition, stats: &ControlStats) {
     page.single(Kind::Gauge, "wsg_rtp_ports_in_use", "UDP ports bound for RTP and RTCP.", stats.rtp_ports_in_use);
     page.single(Kind::Gauge, "wsg_rtp_ports_configured", "UDP ports in the configured range.", stats.rtp_ports);
     page.single(Kind::Gauge, "wsg_control_queue_length", "Inputs waiting for the control task.", stats.outside_queue);
-    if let Some(bytes) = resident_memory_bytes() {
-        page.single(Kind::Gauge, "wsg_resident_memory_bytes", "Resident memory of the process.", bytes);
-    }
+    page.resident_memory("wsg_resident_memory_bytes");
 }
 
 fn media(page: &mut Exposition, stats: &ControlStats) {
@@ -109,11 +107,4 @@ fn media(page: &mut Exposition, stats: &ControlStats) {
     });
     let help = "Audio that was not made because the worker was held up, in seconds.";
     page.labelled(Kind::Counter, "wsg_media_missed_seconds_total", help, missed);
-}
-
-/// From `/proc/self/statm`: resident memory in pages.
-fn resident_memory_bytes() -> Option<u64> {
-    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
-    let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
-    Some(pages * rustix::param::page_size() as u64)
 }

@@ -3,26 +3,31 @@
 
 use std::fmt::{Display, Write};
 
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+
 /// What a metric is.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Kind {
+pub enum Kind {
+    /// It only grows.
     Counter,
+    /// It goes up and down.
     Gauge,
 }
 
 /// A page in the making.
 #[derive(Debug, Default)]
-pub(super) struct Exposition(String);
+pub struct Exposition(String);
 
 impl Exposition {
     /// A metric with one value.
-    pub(super) fn single(&mut self, kind: Kind, name: &str, help: &str, value: impl Display) {
+    pub fn single(&mut self, kind: Kind, name: &str, help: &str, value: impl Display) {
         self.head(kind, name, help);
         self.sample(name, &[], value);
     }
 
     /// A metric with labelled values.
-    pub(super) fn labelled<'a, V: Display>(
+    pub fn labelled<'a, V: Display>(
         &mut self,
         kind: Kind,
         name: &str,
@@ -35,8 +40,15 @@ impl Exposition {
         }
     }
 
+    /// The resident memory of the process as a gauge, where the system tells it.
+    pub fn resident_memory(&mut self, name: &str) {
+        if let Some(bytes) = resident_memory_bytes() {
+            self.single(Kind::Gauge, name, "Resident memory of the process.", bytes);
+        }
+    }
+
     /// The page.
-    pub(super) fn finish(self) -> String {
+    pub fn finish(self) -> String {
         self.0
     }
 
@@ -60,6 +72,19 @@ impl Exposition {
     fn line(&mut self, line: std::fmt::Arguments<'_>) {
         writeln!(self.0, "{line}").expect("writing to a string can't fail");
     }
+}
+
+impl IntoResponse for Exposition {
+    fn into_response(self) -> Response {
+        ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], self.finish()).into_response()
+    }
+}
+
+/// From `/proc/self/statm`: resident memory in pages.
+fn resident_memory_bytes() -> Option<u64> {
+    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as u64)
 }
 
 fn escape(value: &str) -> String {

@@ -6,55 +6,46 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio_rustls::TlsAcceptor;
 
-use crate::config::{ConfigError, Tls};
+use crate::tls::TlsSettings;
 
-const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A request's header must be complete this long after the connection is open or the last response is sent.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
 /// Request header and read buffer.
 const MAX_HEADER_BYTES: usize = 16 * 1024;
 
-/// The TLS configuration in force; replaced when certificates are reloaded.
-pub(crate) type TlsSettings = Arc<ArcSwap<ServerConfig>>;
-
 /// Whose connection it is, and its place among those that are counted. Travels with its requests, because a WebSocket
 /// lives on when the HTTP connection is over.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
+pub struct Place {
     /// As the socket says: a proxy's address where there is one.
-    pub(crate) remote: IpAddr,
+    pub remote: IpAddr,
     /// When it ends without a word.
-    pub(crate) cut: Cut,
+    pub cut: Cut,
     _permit: Arc<OwnedSemaphorePermit>,
 }
 
 /// Whether connections end where they stand, as they do at the end of the process. A WebSocket has to look by itself.
 #[derive(Clone, Debug)]
-pub(crate) struct Cut(watch::Receiver<bool>);
+pub struct Cut(watch::Receiver<bool>);
 
 impl Cut {
     /// Uncut, and what cuts it.
-    pub(crate) fn new() -> (watch::Sender<bool>, Self) {
+    pub fn new() -> (watch::Sender<bool>, Self) {
         let (sender, receiver) = watch::channel(false);
         (sender, Cut(receiver))
     }
 
     /// Waits for the cut.
-    pub(crate) async fn done(&mut self) {
+    pub async fn done(&mut self) {
         if self.0.wait_for(|cut| *cut).await.is_err() {
             // Nobody is left who could cut.
             std::future::pending().await
@@ -63,40 +54,14 @@ impl Cut {
 }
 
 /// Binds a listener; the error names the address.
-pub(crate) async fn bind(address: SocketAddr, purpose: &str) -> io::Result<TcpListener> {
+pub async fn bind(address: SocketAddr, purpose: &str) -> io::Result<TcpListener> {
     TcpListener::bind(address)
         .await
         .map_err(|error| io::Error::new(error.kind(), format!("TCP {address} for {purpose}: {error}")))
 }
 
-/// Reads certificate chain and key.
-pub(crate) fn load_tls(tls: &Tls) -> Result<ServerConfig, ConfigError> {
-    let problem = |key: &str, problem: String| ConfigError::Key { key: format!("http.tls.{key}"), problem };
-    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(&tls.certificate)
-        .and_then(Iterator::collect)
-        .map_err(|error| problem("certificate", format!("{}: {error}", tls.certificate.display())))?;
-    let key = PrivateKeyDer::from_pem_file(&tls.key)
-        .map_err(|error| problem("key", format!("{}: {error}", tls.key.display())))?;
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut server = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| problem("certificate", error.to_string()))?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .map_err(|error| problem("certificate", error.to_string()))?;
-    // WebSocket upgrades need HTTP/1.1.
-    server.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(server)
-}
-
 /// Serves `router` until the task is dropped.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    router: Router,
-    tls: Option<TlsSettings>,
-    max_connections: usize,
-    cut: Cut,
-) {
+pub async fn serve(listener: TcpListener, router: Router, tls: Option<TlsSettings>, max_connections: usize, cut: Cut) {
     let limit = Arc::new(Semaphore::new(max_connections));
     loop {
         let Ok(permit) = limit.clone().acquire_owned().await else { return };
@@ -116,7 +81,7 @@ pub(crate) async fn serve(
         // Each kind in a box of its own: one future for both would be as large as that with TLS.
         let connection: Pin<Box<dyn Future<Output = ()> + Send>> = match &tls {
             None => Box::pin(serve_http(stream, router.clone(), place)),
-            Some(settings) => Box::pin(serve_tls(stream, settings.load_full(), router.clone(), place)),
+            Some(settings) => Box::pin(serve_tls(stream, settings.clone(), router.clone(), place)),
         };
         tokio::spawn(async move {
             tokio::select! {
@@ -127,12 +92,9 @@ pub(crate) async fn serve(
     }
 }
 
-async fn serve_tls(stream: TcpStream, settings: Arc<ServerConfig>, router: Router, place: Place) {
-    let handshake = TlsAcceptor::from(settings).accept(stream);
-    match tokio::time::timeout(TLS_HANDSHAKE_TIMEOUT, handshake).await {
-        Ok(Ok(stream)) => serve_http(stream, router, place).await,
-        Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
-        Err(_) => tracing::debug!("TLS handshake timed out"),
+async fn serve_tls(stream: TcpStream, settings: TlsSettings, router: Router, place: Place) {
+    if let Some(stream) = settings.accept(stream).await {
+        serve_http(stream, router, place).await;
     }
 }
 

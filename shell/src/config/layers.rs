@@ -1,0 +1,172 @@
+//! Reading the layers and naming the key that is wrong.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use config::{Environment, File, FileFormat};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// What is wrong with the configuration. Displayed as one line that names the key.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file can't be read, or isn't TOML.
+    #[error("{}: {problem}", .file.display())]
+    File {
+        /// Which.
+        file: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A value is missing, unknown or not acceptable.
+    #[error("{key}: {problem}")]
+    Key {
+        /// The path of the key, with dots.
+        key: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+impl ConfigError {
+    /// A value that isn't acceptable.
+    pub fn key(key: impl Into<String>, problem: impl Into<String>) -> Self {
+        ConfigError::Key { key: key.into(), problem: problem.into() }
+    }
+}
+
+/// A program's layers, lowest first.
+#[derive(Clone, Copy, Debug)]
+pub struct Layers<'a> {
+    /// TOML with every key that has a default.
+    pub defaults: &'a str,
+    /// TOML in the place of a file where none is named.
+    pub without_file: &'a str,
+    /// What the environment variables begin with. An underscore follows, then the path in upper case with `__` between
+    /// its levels: `WSG_HTTP__LISTEN` is `http.listen`.
+    pub prefix: &'a str,
+    /// The keys whose environment variables are lists, with commas between the elements.
+    pub list_keys: &'a [&'a str],
+}
+
+impl Layers<'_> {
+    /// The defaults, the file where one is named, `environment`.
+    ///
+    /// # Errors
+    /// The file can't be read, or the layers together don't make a `T`.
+    pub fn load<T: DeserializeOwned>(
+        &self,
+        file: Option<&Path>,
+        environment: HashMap<String, String>,
+    ) -> Result<T, ConfigError> {
+        let middle = file.map_or_else(|| Ok(toml(self.without_file)), read)?;
+        let merged = config::Config::builder()
+            .add_source(toml(self.defaults))
+            .add_source(middle)
+            .add_source(self.environment(environment))
+            .build()
+            .map_err(|error| ConfigError::key("environment", one_line(&error.to_string())))?;
+        serde_path_to_error::deserialize(merged).map_err(|error| {
+            let key = error.path().to_string();
+            ConfigError::key(key, one_line(&error.into_inner().to_string()))
+        })
+    }
+
+    fn environment(&self, variables: HashMap<String, String>) -> Environment {
+        let environment = Environment::with_prefix(self.prefix)
+            .prefix_separator("_")
+            .separator("__")
+            .try_parsing(true)
+            .list_separator(",")
+            .source(Some(variables));
+        self.list_keys.iter().fold(environment, |environment, key| environment.with_list_parse_key(key))
+    }
+}
+
+type Toml = File<config::FileSourceString, FileFormat>;
+
+fn toml(text: &str) -> Toml {
+    File::from_str(text, FileFormat::Toml)
+}
+
+/// Read alone first: an error of the layers together doesn't say which file it is in.
+fn read(file: &Path) -> Result<Toml, ConfigError> {
+    let problem = |problem: String| ConfigError::File { file: file.to_owned(), problem: one_line(&problem) };
+    let text = std::fs::read_to_string(file).map_err(|error| problem(error.to_string()))?;
+    let alone = toml(&text);
+    config::Config::builder().add_source(alone.clone()).build().map_err(|error| problem(error.to_string()))?;
+    Ok(alone)
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A configuration as TOML; secrets are blacked out by their type.
+pub fn to_toml(config: &impl Serialize) -> String {
+    toml::to_string(config).expect("strings, numbers and tables can be written as TOML")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+    use crate::config::Secret;
+
+    #[derive(Debug, Deserialize, Serialize)]
+    #[serde(deny_unknown_fields)]
+    struct Small {
+        name: String,
+        inner: Inner,
+    }
+
+    #[derive(Debug, Deserialize, Serialize)]
+    #[serde(deny_unknown_fields)]
+    struct Inner {
+        ports: Vec<u16>,
+        password: Secret,
+    }
+
+    const LAYERS: Layers<'static> = Layers {
+        defaults: "name = \"default\"\n[inner]\nports = [1]\npassword = \"p\"",
+        without_file: "name = \"demo\"",
+        prefix: "X",
+        list_keys: &["inner.ports"],
+    };
+
+    fn load(file: Option<&Path>, environment: &[(&str, &str)]) -> Result<Small, ConfigError> {
+        LAYERS.load(file, environment.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect())
+    }
+
+    #[test]
+    fn each_layer_overrides_those_below_it() {
+        let file = std::env::temp_dir().join(format!("shell-layers-{}.toml", std::process::id()));
+        std::fs::write(&file, "[inner]\nports = [2, 3]\n").unwrap();
+        let named = load(Some(&file), &[]);
+        let overridden = load(Some(&file), &[("X_INNER__PORTS", "4,5")]);
+        std::fs::write(&file, "name = [unclosed\n").unwrap();
+        let broken = load(Some(&file), &[]).unwrap_err().to_string();
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(load(None, &[]).unwrap().name, "demo");
+        let named = named.unwrap();
+        assert_eq!((named.name.as_str(), named.inner.ports), ("default", vec![2, 3]));
+        assert_eq!(overridden.unwrap().inner.ports, [4, 5]);
+        assert!(broken.contains("shell-layers") && !broken.contains('\n'), "{broken}");
+    }
+
+    #[test]
+    fn a_bad_value_is_named_by_its_key() {
+        for (variable, key) in [("X_INNER__PORTS", "inner.ports"), ("X_INNER__PORT", "inner")] {
+            let text = load(None, &[(variable, "many")]).expect_err("this configuration is bad").to_string();
+            assert!(text.starts_with(key) && !text.contains('\n'), "{text}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let text = to_toml(&load(None, &[]).unwrap());
+        assert!(text.contains("password = \"***\"") && text.contains("ports = [1]"), "{text}");
+    }
+}

@@ -1,0 +1,7 @@
+//! Configuration: embedded defaults, a TOML file, and environment variables over both.
+
+mod layers;
+mod values;
+
+pub use layers::{ConfigError, Layers, to_toml};
+pub use values::{Network, NotANetwork, Secret};

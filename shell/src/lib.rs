@@ -1,0 +1,14 @@
+//! What both programs do the same way around the core: configuration layers, logs, metrics text, listeners, limits,
+//! signals.
+//!
+//! Nothing here knows SIP, WebRTC media or TURN: a program brings its own configuration type, its own metrics and its
+//! own state machine.
+
+pub mod config;
+pub mod epoll;
+pub mod http;
+pub mod limits;
+pub mod metrics;
+pub mod signals;
+pub mod telemetry;
+pub mod tls;
