@@ -1,5 +1,7 @@
 //! The program itself: exit statuses and signals.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -48,6 +50,15 @@ fn bad_configuration_ends_with_2_and_one_line_that_names_the_key() {
         assert!(stdout.is_empty(), "{stdout}");
         assert!(stderr.starts_with("http.listen: ") && stderr.lines().count() == 1, "{stderr}");
     }
+}
+
+#[test]
+fn variables_of_others_may_hold_any_bytes() {
+    let bytes = OsStr::from_bytes(b"\xff");
+    assert_eq!(output(program().arg("--check-config").env("LEGACY", bytes)).0, Some(0));
+    let (code, _, stderr) = output(program().arg("--check-config").env("WSG_HTTP__LISTEN", bytes));
+    assert_eq!(code, Some(2));
+    assert!(stderr.starts_with("http.listen: "), "{stderr}");
 }
 
 #[test]

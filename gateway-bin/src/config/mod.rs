@@ -162,7 +162,10 @@ pub struct User {
 impl Config {
     /// The defaults, the file if one is named (else the demo users and numbers), the environment; all checked.
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
-        load::load(file, std::env::vars().collect())
+        // Variables of others may hold any bytes. In ours a value that isn't UTF-8 is wrong like any other wrong value.
+        let variables = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())));
+        load::load(file, variables.collect())
     }
 
     /// The embedded defaults with the demo users and numbers, without a look at the environment.
