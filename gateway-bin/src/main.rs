@@ -8,7 +8,7 @@ use gateway_bin::config::{Config, ConfigError};
 use gateway_bin::{StartError, telemetry};
 use shell::signals;
 
-/// Bad configuration, as the contract has it.
+/// Bad configuration, which a supervisor needn't try again.
 const EXIT_CONFIGURATION: u8 = 2;
 /// The control plane and HTTP need few threads; media has its own.
 const MAX_RUNTIME_THREADS: usize = 4;

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn health_says_what_the_contract_says() {
+async fn health_tells_state_version_and_colour() {
     let gateway = start_with(|config| config.colour = "green".to_owned()).await;
     let ping = http(gateway.http, "GET /ping HTTP/1.1", "").await;
     assert!(ping.starts_with("HTTP/1.1 200"), "{ping}");

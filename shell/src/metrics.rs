@@ -1,5 +1,5 @@
-//! Writes the Prometheus text format. Own code because the contract's names stand exactly as they are: the usual
-//! library appends `_total` to counters.
+//! Writes the Prometheus text format. Own code because the names that operators' dashboards use have to stand exactly as
+//! they are: the usual library appends `_total` to counters.
 
 use std::fmt::{Display, Write};
 

@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn the_embedded_defaults_are_those_of_the_contract() {
+    fn the_embedded_defaults_are_those_that_the_readme_names() {
         let config = with(&[]).unwrap();
         assert_eq!(config.http.listen.to_string(), "127.0.0.1:8080");
         assert_eq!(config.metrics.listen.to_string(), "127.0.0.1:10052");

@@ -22,7 +22,6 @@ use webrtc_sip_core::crypto::CryptoProvider;
 use webrtc_sip_core::ids::DialogId;
 use webrtc_sip_core::io::{PacketBuf, SocketId, Transmit};
 use webrtc_sip_core::sdp::{AgreedSip, PendingSipOffer, RemoteMedia, SipLocal, SipNegotiator};
-
 use webrtc_sip_core::sip::Headers;
 use webrtc_sip_core::sip::endpoint::{
     Endpoint, EndpointConfig, EndpointLimits, IncomingInvite, SipEvent, SipSocketConfig,

@@ -142,7 +142,7 @@ pub enum RouteMatch {
 /// A SIP next hop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SipTarget {
-    /// Host name or address, and port.
+    /// Host name or address, IPv6 without brackets.
     pub host: String,
     /// Port.
     pub port: u16,

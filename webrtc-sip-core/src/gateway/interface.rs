@@ -35,7 +35,7 @@ pub enum GatewayEvent {
     ClientClose {
         /// Whose.
         link: LinkId,
-        /// 401, 404, 409, 410, 429, 503 ...
+        /// 401, 408, 409, 429 or 503; `docs/signaling.md` says when.
         status: u16,
         /// A JSON-RPC error object.
         text: String,

@@ -58,7 +58,8 @@ pub(super) fn find(
     Ok(Target::Sip { request_uri, next_hop })
 }
 
-/// A whole SIP address that is a user's leads to them. Any other goes through the proxy where there is one, else straight to its host if that is trusted.
+/// A whole SIP address that is a user's leads to them. Any other goes straight to its host where that is a trusted
+/// address, else through the proxy.
 fn find_uri(
     config: &GatewayConfig,
     dialled: &str,

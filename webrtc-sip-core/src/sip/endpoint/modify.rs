@@ -203,8 +203,8 @@ impl Endpoint {
         self.respond(now, id, response);
     }
 
-    /// Answers `Reinvited`, which has 32 s for it (64*T1): 200 with the answer (or, where the re-INVITE had no body, the offer), or a failure such as
-    /// 488.
+    /// Answers `Reinvited`, which has 32 s for it (64*T1): 200 with the answer (or, where the re-INVITE had no body, the
+    /// offer), or a failure such as 488.
     ///
     /// # Errors
     /// [`SipError::UnknownDialog`]; [`SipError::WrongState`] when there is nothing to answer (the far side may have
