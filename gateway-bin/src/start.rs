@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use shell::http::{Cut, Phase, SharedPhase, bind, serve};
+use shell::program::{Configuration, Service, StartFailure};
+use shell::telemetry::Log;
 use shell::tls::TlsSettings;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -68,6 +70,22 @@ pub struct Running {
     pub(crate) control_task: JoinHandle<()>,
     /// Listeners, and the phone for the test numbers.
     pub(crate) tasks: Vec<JoinHandle<()>>,
+}
+
+impl StartFailure for StartError {
+    fn is_configuration(&self) -> bool {
+        matches!(self, StartError::Config(_))
+    }
+}
+
+impl Configuration for Config {
+    fn log(&self) -> &Log {
+        &self.log
+    }
+
+    fn check_files(&self) -> Result<(), ConfigError> {
+        check(self)
+    }
 }
 
 /// Reads the files that the configuration names, without starting anything.
@@ -300,5 +318,21 @@ impl Running {
             // Cancelled, as ordered; its socket is closed now.
             let _ = task.await;
         }
+    }
+}
+
+impl Service for Running {
+    type Config = Config;
+
+    async fn reload(&self, config: &Config) {
+        Running::reload(self, config).await;
+    }
+
+    async fn drain(&self) {
+        Running::drain(self).await.await;
+    }
+
+    async fn stop(self) {
+        Running::stop(self).await;
     }
 }

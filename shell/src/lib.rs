@@ -4,11 +4,13 @@
 //! Nothing here knows SIP, WebRTC media or TURN: a program brings its own configuration type, its own metrics and its
 //! own state machine.
 
+pub mod accept;
 pub mod config;
 pub mod epoll;
 pub mod http;
 pub mod limits;
 pub mod metrics;
+pub mod program;
 pub mod signals;
 pub mod telemetry;
 pub mod tls;

@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn printed_configuration_reads_back_and_hides_secrets() {
-        let text = with(&[]).unwrap().to_toml();
+        let text = shell::config::to_toml(&with(&[]).unwrap());
         assert!(!text.contains("demo-1001"), "{text}");
         assert!(text.contains("***"));
         let file = std::env::temp_dir().join(format!("wsg-config-{}.toml", std::process::id()));

@@ -15,6 +15,7 @@ mod load;
 
 pub use host_port::HostPort;
 pub use shell::config::{ConfigError, Network, Secret};
+pub use shell::program::Shutdown;
 pub use shell::telemetry::{Log, LogFormat};
 pub use shell::tls::Tls;
 
@@ -132,13 +133,6 @@ pub struct Limits {
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Shutdown {
-    pub drain_seconds: u64,
-    pub interrupt_drain_seconds: u64,
-}
-
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
 pub struct Demo {
     pub test_numbers: bool,
 }
@@ -162,10 +156,7 @@ pub struct User {
 impl Config {
     /// The defaults, the file if one is named (else the demo users and numbers), the environment; all checked.
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
-        // Variables of others may hold any bytes. In ours a value that isn't UTF-8 is wrong like any other wrong value.
-        let variables = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())));
-        load::load(file, variables.collect())
+        load::load(file, shell::config::environment())
     }
 
     /// The embedded defaults with the demo users and numbers, without a look at the environment.
@@ -176,10 +167,5 @@ impl Config {
     /// Whether this is the embedded configuration with its published passwords.
     pub fn is_demo(&self) -> bool {
         self.source.is_none()
-    }
-
-    /// As TOML, with secrets blacked out.
-    pub fn to_toml(&self) -> String {
-        shell::config::to_toml(self)
     }
 }

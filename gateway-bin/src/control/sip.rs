@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use shell::accept::{ConnectionLimit, bind_with_udp};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -35,9 +36,7 @@ pub(crate) struct SipSockets {
     listeners: Vec<TcpListener>,
     flows: HashMap<FlowId, mpsc::Sender<Bytes>>,
     outgoing: Arc<Semaphore>,
-    max_connections: usize,
-    /// Connections closed at once because there were too many.
-    refused: Arc<AtomicU64>,
+    incoming: ConnectionLimit,
     /// Reading datagrams and accepting connections.
     readers: JoinSet<()>,
 }
@@ -53,7 +52,7 @@ impl SipSockets {
         let mut listeners = Vec::new();
         let mut bound = Vec::new();
         for address in listen {
-            let (socket, listener, local) = bind_both(*address).await?;
+            let (listener, socket, local) = bind_with_udp(*address, "SIP", UdpSocket::bind).await?;
             let _ = socket2::SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER_BYTES);
             // The runtime lets us send without waiting only once it has seen that the socket is writable.
             socket.writable().await?;
@@ -69,8 +68,7 @@ impl SipSockets {
                 listeners,
                 flows: HashMap::new(),
                 outgoing,
-                max_connections,
-                refused: Arc::default(),
+                incoming: ConnectionLimit::new(max_connections),
                 readers: JoinSet::new(),
             },
             bound,
@@ -83,10 +81,8 @@ impl SipSockets {
             self.readers.spawn(read_datagrams(*id, socket.clone(), outside.clone()));
         }
         let numbers = Arc::new(AtomicU64::new(0));
-        let limit = Arc::new(Semaphore::new(self.max_connections));
         for listener in self.listeners.drain(..) {
-            let accepting = accept(listener, numbers.clone(), limit.clone(), self.refused.clone(), outside.clone());
-            self.readers.spawn(accepting);
+            self.readers.spawn(accept(listener, numbers.clone(), self.incoming.clone(), outside.clone()));
         }
     }
 
@@ -143,29 +139,11 @@ impl SipSockets {
     }
 
     pub(super) fn refused(&self) -> u64 {
-        self.refused.load(Ordering::Relaxed)
+        self.incoming.refused()
     }
 
     pub(super) fn flows(&self) -> usize {
         self.flows.len()
-    }
-}
-
-/// UDP and TCP on the same port; port 0 takes one that is free for both.
-async fn bind_both(address: SocketAddr) -> io::Result<(UdpSocket, TcpListener, SocketAddr)> {
-    const ATTEMPTS: usize = 20;
-    let named =
-        |what: &str, error: io::Error| io::Error::new(error.kind(), format!("{what} {address} for SIP: {error}"));
-    let mut attempt = 0;
-    loop {
-        attempt += 1;
-        let listener = TcpListener::bind(address).await.map_err(|error| named("TCP", error))?;
-        let local = listener.local_addr()?;
-        match UdpSocket::bind(local).await {
-            Ok(socket) => return Ok((socket, listener, local)),
-            Err(_) if address.port() == 0 && attempt < ATTEMPTS => {}
-            Err(error) => return Err(named("UDP", error)),
-        }
     }
 }
 
@@ -191,24 +169,13 @@ async fn read_datagrams(id: SocketId, socket: Arc<UdpSocket>, outside: mpsc::Sen
 async fn accept(
     listener: TcpListener,
     numbers: Arc<AtomicU64>,
-    limit: Arc<Semaphore>,
-    refused: Arc<AtomicU64>,
+    limit: ConnectionLimit,
     outside: mpsc::Sender<Outside>,
 ) {
     loop {
-        let accepted = tokio::select! {
+        let (stream, _, permit) = tokio::select! {
             () = outside.closed() => return,
-            accepted = listener.accept() => accepted,
-        };
-        let Ok((stream, _)) = accepted else {
-            // Out of descriptors: give others time to close theirs.
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            continue;
-        };
-        let Ok(permit) = limit.clone().try_acquire_owned() else {
-            tracing::debug!("a SIP connection was refused: there are too many");
-            refused.fetch_add(1, Ordering::Relaxed);
-            continue;
+            accepted = limit.accept(&listener) => accepted,
         };
         let flow = FlowId(numbers.fetch_add(1, Ordering::Relaxed));
         let outside = outside.clone();

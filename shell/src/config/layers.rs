@@ -1,6 +1,7 @@
 //! Reading the layers and naming the key that is wrong.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use config::{Environment, File, FileFormat};
@@ -82,6 +83,14 @@ impl Layers<'_> {
             .source(Some(variables));
         self.list_keys.iter().fold(environment, |environment, key| environment.with_list_parse_key(key))
     }
+}
+
+/// The environment of the process. Variables of others may hold any bytes. In ours a value that isn't UTF-8 is wrong like
+/// any other wrong value.
+pub fn environment() -> HashMap<String, String> {
+    let variable =
+        |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned()));
+    std::env::vars_os().filter_map(variable).collect()
 }
 
 type Toml = File<config::FileSourceString, FileFormat>;

@@ -1,0 +1,202 @@
+//! A program from its command line to its exit status.
+
+use std::fmt::Display;
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+use crate::config::{ConfigError, to_toml};
+use crate::signals::{self, Order};
+use crate::telemetry::{self, Log};
+
+/// Bad configuration, which a supervisor needn't try again.
+const EXIT_CONFIGURATION: u8 = 2;
+/// What runs on the runtime needs few threads; packets have their own.
+const MAX_RUNTIME_THREADS: usize = 4;
+
+/// The flags that every program has.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Flags {
+    /// TOML file; without it the embedded configuration is used. Environment variables override single values
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Checks the configuration and exits: 0 when it is good, 2 with the reason when it isn't
+    #[arg(long)]
+    pub check_config: bool,
+    /// Prints the configuration in force, without secrets, and exits
+    #[arg(long)]
+    pub print_config: bool,
+}
+
+/// The section `[shutdown]` of a configuration.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shutdown {
+    /// How long those who are served may go on after SIGTERM.
+    pub drain_seconds: u64,
+    /// The same after Ctrl-C.
+    pub interrupt_drain_seconds: u64,
+}
+
+/// A program's configuration.
+pub trait Configuration: Serialize + Send + Sized + 'static {
+    /// Its section `[log]`.
+    fn log(&self) -> &Log;
+
+    /// Reads the files that it names, without starting anything.
+    ///
+    /// # Errors
+    /// One of them can't be used.
+    fn check_files(&self) -> Result<(), ConfigError>;
+}
+
+/// Why a program doesn't start.
+pub trait StartFailure: Display + From<io::Error> {
+    /// Whether the configuration names something that can't be used; the text begins with its key then.
+    fn is_configuration(&self) -> bool;
+}
+
+/// Something that runs and can be told to end.
+pub trait Service {
+    /// Its configuration.
+    type Config;
+
+    /// Takes over what can be taken over from another configuration.
+    fn reload(&self, config: &Self::Config) -> impl Future<Output = ()> + Send;
+
+    /// Takes nothing new; done when the last one who is served is gone.
+    fn drain(&self) -> impl Future<Output = ()> + Send;
+
+    /// Ends.
+    fn stop(self) -> impl Future<Output = ()> + Send;
+}
+
+/// The program `name` from here to its end. `run` serves until an order ends it.
+pub fn main<C: Configuration, E: StartFailure>(
+    name: &str,
+    flags: &Flags,
+    load: impl Fn() -> Result<C, ConfigError> + Send + 'static,
+    run: impl AsyncFnOnce(C, mpsc::Receiver<Order<C>>) -> Result<(), E>,
+) -> ExitCode {
+    let config = match load() {
+        Ok(config) => config,
+        Err(error) => return bad_configuration(&error),
+    };
+    if flags.print_config {
+        print!("{}", to_toml(&config));
+        return ExitCode::SUCCESS;
+    }
+    if flags.check_config {
+        return match config.check_files() {
+            Ok(()) => {
+                println!("The configuration is good.");
+                ExitCode::SUCCESS
+            }
+            Err(error) => bad_configuration(&error),
+        };
+    }
+    let level = telemetry::init(config.log());
+    let reload = move || {
+        let config = load()?;
+        level.set(config.log());
+        Ok(config)
+    };
+    match on_runtime(async || run(config, signals::listen(reload)?).await) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is_configuration() => bad_configuration(&error),
+        Err(error) => {
+            eprintln!("{name} can't start: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn on_runtime<E: StartFailure>(run: impl AsyncFnOnce() -> Result<(), E>) -> Result<(), E> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_RUNTIME_THREADS);
+    tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?.block_on(run())
+}
+
+fn bad_configuration(error: &impl Display) -> ExitCode {
+    eprintln!("{error}");
+    ExitCode::from(EXIT_CONFIGURATION)
+}
+
+/// Follows orders until one of them, or the lack of anybody who could give one, ends it.
+pub async fn until_stopped<S: Service>(running: S, mut orders: mpsc::Receiver<Order<S::Config>>, waits: Shutdown) {
+    let wait = loop {
+        match orders.recv().await {
+            Some(Order::Reload(config)) => running.reload(&config).await,
+            Some(Order::Terminate) => break waits.drain_seconds,
+            Some(Order::Interrupt) => break waits.interrupt_drain_seconds,
+            None => break 0,
+        }
+    };
+    tracing::info!(wait_seconds = wait, "draining");
+    tokio::select! {
+        // However short the wait is, draining begins.
+        biased;
+        () = running.drain() => tracing::info!("nobody is left"),
+        () = tokio::time::sleep(Duration::from_secs(wait)) => tracing::info!("ending what is left"),
+        () = next_stop(&mut orders) => tracing::info!("ending at once"),
+    }
+    running.stop().await;
+}
+
+async fn next_stop<C>(orders: &mut mpsc::Receiver<Order<C>>) {
+    // Reloading has no point any more.
+    while let Some(Order::Reload(_)) = orders.recv().await {}
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    const WAITS: Shutdown = Shutdown { drain_seconds: 3600, interrupt_drain_seconds: 0 };
+
+    /// Counts what it is told; never drained.
+    #[derive(Clone, Default)]
+    struct Busy {
+        reloads: Arc<AtomicUsize>,
+        stops: Arc<AtomicUsize>,
+    }
+
+    impl Service for Busy {
+        type Config = ();
+
+        async fn reload(&self, (): &()) {
+            self.reloads.fetch_add(1, Ordering::Relaxed);
+        }
+
+        async fn drain(&self) {
+            std::future::pending().await
+        }
+
+        async fn stop(self) {
+            self.stops.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_second_signal_and_a_short_wait_end_what_is_busy() {
+        let endings = [vec![Order::Terminate, Order::Reload(Box::new(())), Order::Terminate], vec![Order::Interrupt]];
+        for ending in endings {
+            let busy = Busy::default();
+            let (sender, orders) = mpsc::channel(8);
+            sender.send(Order::Reload(Box::new(()))).await.unwrap();
+            for order in ending {
+                sender.send(order).await.unwrap();
+            }
+            let served = until_stopped(busy.clone(), orders, WAITS);
+            tokio::time::timeout(Duration::from_secs(10), served).await.expect("it ends");
+            assert_eq!(busy.reloads.load(Ordering::Relaxed), 1, "none while it drains");
+            assert_eq!(busy.stops.load(Ordering::Relaxed), 1);
+        }
+    }
+}
