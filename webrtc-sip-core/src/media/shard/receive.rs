@@ -152,9 +152,6 @@ impl Leg {
             LegTransport::Plain(plain) => plain.heard_rtp(now, source),
             LegTransport::WebRtc(webrtc) => webrtc.last_heard = now,
         }
-        if !audio.config.receive {
-            return Err(DropReason::DirectionInactive);
-        }
         let clock_rate_hz = match kind {
             PayloadKind::Audio(codec) => {
                 self.stats.receive_codec = Some(codec);
@@ -163,7 +160,12 @@ impl Leg {
             PayloadKind::ComfortNoise => 8_000,
             PayloadKind::Dtmf(clock_rate_hz) => clock_rate_hz,
         };
+        let may_receive = audio.config.receive;
         self.received.packet(now, &header, payload_len, clock_rate_hz);
+        // What a peer sends while it is held was received all the same, and is no loss (RFC 3550 section 6.4.1).
+        if !may_receive {
+            return Err(DropReason::DirectionInactive);
+        }
         self.last_media = now;
         self.silence_reported = false;
         self.heard = true;

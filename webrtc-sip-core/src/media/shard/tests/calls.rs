@@ -10,7 +10,7 @@ use crate::media::{DtlsRole, MediaCommand, MediaEvent};
 use super::world::{MS, World};
 
 /// Both sides talk for `packets` packets of 20 ms; payloads are numbered.
-fn talk(world: &mut World, packets: u32, browser_payload_type: u8, phone_payload_type: u8, clock: u32) {
+pub(super) fn talk(world: &mut World, packets: u32, browser_payload_type: u8, phone_payload_type: u8, clock: u32) {
     for number in 0..packets {
         let payload = vec![number as u8; 160];
         let timestamp = 7_000 + number * clock / 50;
@@ -73,20 +73,6 @@ fn a_removed_leg_leaves_nothing_behind() {
     assert_eq!(world.saw(|event| matches!(event, MediaEvent::LegRemoved { .. })), 2);
     assert_eq!(world.browsers[0].count(crate::transport::webrtc::WebRtcEvent::Closed), 1);
     assert_eq!(world.shard.poll_timeout(), None);
-}
-
-#[test]
-fn hold_and_unbridged_legs_hear_nothing() {
-    let mut world = World::call(5, CodecKind::Pcmu, CodecKind::Pcmu);
-    let mut held = super::world::audio(CodecKind::Pcmu);
-    held.send = false;
-    world.command(MediaCommand::SetAudio { leg: LegId(200), audio: Box::new(held) });
-    talk(&mut world, 20, 0, 0, 8_000);
-    assert_eq!((world.phones[0].heard.len(), world.browsers[0].heard.len()), (0, 20));
-    assert_eq!(world.shard.drops().get(DropReason::DirectionInactive), 20);
-    world.command(MediaCommand::Unbridge { leg: LegId(100) });
-    talk(&mut world, 20, 0, 0, 8_000);
-    assert_eq!((world.phones[0].heard.len(), world.browsers[0].heard.len()), (0, 20));
 }
 
 #[test]
