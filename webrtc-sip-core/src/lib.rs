@@ -23,6 +23,7 @@
 //! | [`rtp`] | RTP, RTCP, SRTP, telephone events | [`rtp::RtpPacket`], [`rtp::srtp`] |
 //! | [`sip`] | messages, transactions, dialogs, registrations | [`sip::endpoint`], [`sip::Message`] |
 //! | [`sdp`] | descriptions, offer/answer | [`sdp::WebRtcNegotiator`], [`sdp::SipNegotiator`] |
+//! | [`stun`] | STUN messages with the attributes of TURN | [`stun::Message`], [`stun::MessageWriter`] |
 //! | [`crypto`] | secure randomness, certificates | [`crypto::CryptoProvider`] |
 //! | [`io`], [`ids`], [`timer`], [`rng`] | packets and where they go; identifiers; deadlines; seeded randomness | [`io::PacketBuf`] |
 //!
@@ -84,6 +85,7 @@ pub mod rng;
 pub mod rtp;
 pub mod sdp;
 pub mod sip;
+pub mod stun;
 #[cfg(test)]
 mod test_data;
 pub mod timer;

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 
 use crate::io::SocketId;
+use crate::stun::TransactionId;
 use crate::transport::plain::PlainSockets;
 use crate::transport::webrtc::Route;
 
@@ -48,8 +49,8 @@ pub(super) struct Demux {
     locals: Vec<(SocketAddr, SocketId)>,
     sources: HashMap<(SocketId, SocketAddr), LegKey>,
     ufrags: HashMap<String, LegKey>,
-    transactions: HashMap<[u8; 12], LegKey>,
-    transaction_order: VecDeque<[u8; 12]>,
+    transactions: HashMap<TransactionId, LegKey>,
+    transaction_order: VecDeque<TransactionId>,
 }
 
 impl Demux {
@@ -95,7 +96,7 @@ impl Demux {
         self.ufrags.get(ufrag).copied()
     }
 
-    pub(super) fn leg_of_transaction(&self, transaction: &[u8; 12]) -> Option<LegKey> {
+    pub(super) fn leg_of_transaction(&self, transaction: &TransactionId) -> Option<LegKey> {
         self.transactions.get(transaction).copied()
     }
 
@@ -125,7 +126,7 @@ impl Demux {
     }
 
     /// Remembers whose check this is, so that the answer finds its way; the oldest is forgotten.
-    pub(super) fn set_transaction(&mut self, transaction: [u8; 12], leg: LegKey) {
+    pub(super) fn set_transaction(&mut self, transaction: TransactionId, leg: LegKey) {
         if self.transactions.insert(transaction, leg).is_none() {
             self.transaction_order.push_back(transaction);
         }

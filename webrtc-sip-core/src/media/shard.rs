@@ -22,8 +22,9 @@ use crate::ids::LegId;
 use crate::io::{DropCounters, DropReason, PacketBuf, SocketId, Transmit};
 use crate::rng::{Rng, Seed};
 use crate::rtp::rtcp::NtpClock;
+use crate::stun;
 use crate::timer::TimerQueue;
-use crate::transport::webrtc::{DtlsContext, WebRtcEvent, WebRtcFailure, stun_request_transaction};
+use crate::transport::webrtc::{DtlsContext, WebRtcEvent, WebRtcFailure};
 
 use super::config::{ShardConfig, ShardError};
 use super::demux::{Demux, LegKey};
@@ -287,7 +288,7 @@ impl MediaShard {
                 continue;
             }
             if let Some((route, datagram)) = leg.transport.poll_transmit() {
-                if let Some(transaction) = stun_request_transaction(&datagram) {
+                if let Some(transaction) = stun::peek::request_transaction(&datagram) {
                     self.demux.set_transaction(transaction, key);
                 }
                 match self.demux.resolve(route) {

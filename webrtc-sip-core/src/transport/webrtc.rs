@@ -29,7 +29,7 @@ use super::{DtlsRole, IceCredentials, WebRtcRemote};
 
 pub use demux::PacketKind;
 pub use dtls::{DtlsContext, DtlsContextError};
-pub use ice::{Route, StunTarget, stun_request_transaction, stun_target};
+pub use ice::Route;
 
 use dtls::{DtlsEndpoint, DtlsEvent, DtlsFailure, Fingerprints, HandshakeKeys};
 use ice::{IceEndpoint, IceEvent};

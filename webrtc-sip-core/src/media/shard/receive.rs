@@ -9,7 +9,8 @@ use crate::media::bridge::{self, Forward};
 use crate::media::demux::{Candidates, LegKey, SocketUse};
 use crate::media::leg::{Destination, Leg, LegTransport, PayloadKind};
 use crate::rtp::{RtpHeader, RtpPacket, is_rtcp};
-use crate::transport::webrtc::{PacketKind, Route, StunTarget, stun_target};
+use crate::stun::peek;
+use crate::transport::webrtc::{PacketKind, Route};
 
 use super::MediaShard;
 
@@ -68,9 +69,9 @@ impl MediaShard {
     }
 
     fn leg_of_stun(&self, packet: &[u8], known: Result<LegKey, DropReason>) -> Result<LegKey, DropReason> {
-        match stun_target(packet).ok_or(DropReason::NotRecognised)? {
-            StunTarget::Request { local_ufrag } => self.demux.leg_of_ufrag(local_ufrag),
-            StunTarget::Response { transaction } => self.demux.leg_of_transaction(&transaction).or(known.ok()),
+        match peek::target(packet).ok_or(DropReason::NotRecognised)? {
+            peek::Target::Request { local_ufrag } => self.demux.leg_of_ufrag(local_ufrag),
+            peek::Target::Response { transaction } => self.demux.leg_of_transaction(&transaction).or(known.ok()),
         }
         .ok_or(DropReason::UnknownSource)
     }

@@ -539,12 +539,8 @@ fn rfc_5769_vectors_verify() {
         assert!(verify(password), "{name}");
         assert!(!verify("another password"), "{name}");
     }
-    let Some(path) = crate::test_data::path("stun/rfc5769/req.bin") else { return };
-    let request = std::fs::read(path).unwrap();
-    assert_eq!(stun_target(&request), Some(StunTarget::Request { local_ufrag: "evtj" }));
-    let path = crate::test_data::path("stun/rfc5769/respv6.bin").unwrap();
+    let Some(path) = crate::test_data::path("stun/rfc5769/respv6.bin") else { return };
     let response = std::fs::read(path).unwrap();
-    assert!(matches!(stun_target(&response), Some(StunTarget::Response { transaction }) if transaction[0] == 0xb7));
     let mapped = is::stun::StunMessage::parse(&response).unwrap().mapped_address();
     assert_eq!(mapped, Some("[2001:db8:1234:5678:11:2233:4455:6677]:32853".parse().unwrap()));
 }
