@@ -39,7 +39,7 @@ impl Running {
             let _ = task.await;
         }
         let _ = self.control.inside.send(Inside::Vanish).await;
-        if self.control_task.await.is_err() {
+        if !matches!(self.control_task.await, Ok(Ok(()))) {
             tracing::error!("the control task had failed");
         }
     }

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 pub mod args;
 pub mod config;
 mod control;
+mod failure;
 mod guesses;
 mod handover;
 mod http;
@@ -20,17 +21,18 @@ pub mod telemetry;
 mod users;
 mod welcome;
 
-pub use start::{Running, StartError, check, start};
+pub use failure::{Broken, RunError, StartError};
+pub use start::{Running, check, start};
 
 use config::Config;
 
 /// What a running gateway is told from outside. A reload takes over users and certificates.
 pub type Order = shell::signals::Order<Config>;
 
-/// Starts a gateway and serves until an order ends it, or until nobody is left to give one.
-pub async fn run(config: Config, orders: mpsc::Receiver<Order>) -> Result<(), StartError> {
+/// Starts a gateway and serves until an order ends it, until nobody is left to give one, or until a part of it breaks.
+pub async fn run(config: Config, orders: mpsc::Receiver<Order>) -> Result<(), RunError> {
     let running = start(config.clone()).await?;
     welcome::print(&config, &running);
-    until_stopped(running, orders, config.shutdown).await;
+    until_stopped(running, orders, config.shutdown).await?;
     Ok(())
 }

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use shell::http::{Cut, Phase, SharedPhase, bind, serve};
-use shell::program::{Configuration, Service, StartFailure};
+use shell::program::{Configuration, Service};
 use shell::telemetry::Log;
 use shell::tls::TlsSettings;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use webrtc_sip_core::codec::OpusSettings;
-use webrtc_sip_core::crypto::{CertificateError, CryptoProvider, DtlsCertificate};
+use webrtc_sip_core::crypto::{CryptoProvider, DtlsCertificate};
 use webrtc_sip_core::gateway::{
     Gateway, GatewayConfig, Route, RouteMatch, ShardAddresses, SipProxy, SipSocket, SipTarget,
 };
@@ -22,6 +22,7 @@ use webrtc_sip_core::media::{MediaShard, ShardConfig, WebRtcSocket};
 
 use crate::config::{Config, ConfigError};
 use crate::control::{self, Control, ControlHandle, EndedCalls, Inside, PortPool, SipSockets, Snapshots};
+use crate::failure::{Broken, StartError};
 use crate::guesses::Guesses;
 use crate::http::{self, HttpState};
 use crate::media::ports::PortRange;
@@ -36,21 +37,6 @@ const MAX_MEDIA_REPORTS: usize = 4096;
 const MAX_METRICS_CONNECTIONS: usize = 32;
 /// Longer than the control task needs to say goodbye.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Why a gateway doesn't start.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StartError {
-    /// The configuration names something that can't be used.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// An address is taken, or the system refuses something else.
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    /// No certificate for DTLS could be made.
-    #[error("DTLS certificate: {0}")]
-    Certificate(#[from] CertificateError),
-}
 
 /// A whole gateway inside this process.
 #[derive(Debug)]
@@ -67,15 +53,9 @@ pub struct Running {
     phase: Arc<SharedPhase>,
     tls: Option<TlsSettings>,
     drained: Mutex<Option<oneshot::Receiver<()>>>,
-    pub(crate) control_task: JoinHandle<()>,
+    pub(crate) control_task: JoinHandle<Result<(), Broken>>,
     /// Listeners, and the phone for the test numbers.
     pub(crate) tasks: Vec<JoinHandle<()>>,
-}
-
-impl StartFailure for StartError {
-    fn is_configuration(&self) -> bool {
-        matches!(self, StartError::Config(_))
-    }
 }
 
 impl Configuration for Config {
@@ -106,6 +86,16 @@ fn load_dtls(file: &Path) -> Result<DtlsCertificate, ConfigError> {
 
 /// Starts a gateway on the current tokio runtime.
 pub async fn start(config: Config) -> Result<Running, StartError> {
+    let (reports, media) = mpsc::channel(MAX_MEDIA_REPORTS);
+    bring_up(config, reports, media).await
+}
+
+/// [`start`] with the queue from the media workers to the control task.
+async fn bring_up(
+    config: Config,
+    reports: mpsc::Sender<WorkerOutput>,
+    media: mpsc::Receiver<WorkerOutput>,
+) -> Result<Running, StartError> {
     limits::make_room(&config)?;
     let tls = load_tls(&config)?;
     let http_listener = bind(config.http.listen, "HTTP").await?;
@@ -114,7 +104,6 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
 
     let ids = Arc::new(SocketIds::default());
     let (mut sip, sip_bound) = SipSockets::bind(&ids, &config.sip.listen, config.sip.max_tcp_connections).await?;
-    let (reports, media) = mpsc::channel(MAX_MEDIA_REPORTS);
     let crypto = CryptoProvider::system();
     let certificate = match &config.media.certificate {
         Some(file) => load_dtls(file)?,
@@ -158,6 +147,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         ended: EndedCalls::default(),
         snapshots: Snapshots::default(),
         drained: Some(drained_sender),
+        broken: None,
     };
     let control_task = tokio::spawn(control.run(inbox));
 
@@ -308,21 +298,33 @@ impl Running {
 
     /// Ends every call and stops.
     pub async fn stop(self) {
+        // Logged, and whoever gave the gateway up can do no more.
+        let _ = self.end().await;
+    }
+
+    async fn end(self) -> Result<(), Broken> {
         self.phase.set(Phase::Draining);
         let _ = self.control.inside.send(Inside::Shutdown).await;
-        if tokio::time::timeout(STOP_TIMEOUT, self.control_task).await.is_err() {
-            tracing::error!("the control task didn't end in time");
+        let ended = match tokio::time::timeout(STOP_TIMEOUT, self.control_task).await {
+            Ok(Ok(ended)) => ended,
+            Ok(Err(_)) => Err(Broken::Control),
+            Err(_) => Err(Broken::Stuck),
+        };
+        if let Err(broken) = ended {
+            tracing::error!("{broken}");
         }
         for task in self.tasks {
             task.abort();
             // Cancelled, as ordered; its socket is closed now.
             let _ = task.await;
         }
+        ended
     }
 }
 
 impl Service for Running {
     type Config = Config;
+    type Failure = Broken;
 
     async fn reload(&self, config: &Config) {
         Running::reload(self, config).await;
@@ -332,7 +334,52 @@ impl Service for Running {
         Running::drain(self).await.await;
     }
 
-    async fn stop(self) {
-        Running::stop(self).await;
+    async fn broken(&self) {
+        // The task holds the other end for as long as it runs, and ends by itself when a media worker is gone.
+        self.control.inside.closed().await;
+    }
+
+    async fn stop(self) -> Result<(), Broken> {
+        self.end().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shell::program::until_stopped;
+
+    use super::*;
+
+    /// A gateway on free ports, and how its media workers report.
+    async fn gateway() -> (Running, mpsc::Sender<WorkerOutput>) {
+        let mut config = Config::demo();
+        config.http.listen.set_port(0);
+        config.metrics.listen.set_port(0);
+        config.sip.listen[0].set_port(0);
+        config.media.webrtc_port = 0;
+        config.media.workers = 1;
+        let (reports, media) = mpsc::channel(MAX_MEDIA_REPORTS);
+        (bring_up(config, reports.clone(), media).await.expect("it starts"), reports)
+    }
+
+    /// How it ends when nobody gives an order.
+    async fn outcome(gateway: Running) -> Result<(), Broken> {
+        let (_orders, none) = mpsc::channel(1);
+        let served = until_stopped(gateway, none, Config::demo().shutdown);
+        tokio::time::timeout(Duration::from_secs(15), served).await.expect("it ends unasked")
+    }
+
+    #[tokio::test]
+    async fn a_gateway_without_its_control_task_ends() {
+        let (gateway, _reports) = gateway().await;
+        gateway.control_task.abort();
+        assert_eq!(outcome(gateway).await, Err(Broken::Control));
+    }
+
+    #[tokio::test]
+    async fn a_gateway_without_one_of_its_media_workers_ends() {
+        let (gateway, reports) = gateway().await;
+        reports.send(WorkerOutput::Ended(ShardId(0))).await.expect("the control task reads it");
+        assert_eq!(outcome(gateway).await, Err(Broken::MediaWorker(ShardId(0))));
     }
 }

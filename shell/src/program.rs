@@ -54,8 +54,8 @@ pub trait Configuration: Serialize + Send + Sized + 'static {
     fn check_files(&self) -> Result<(), ConfigError>;
 }
 
-/// Why a program doesn't start.
-pub trait StartFailure: Display + From<io::Error> {
+/// Why a program doesn't start, or ends without being told to.
+pub trait Failure: Display + From<io::Error> {
     /// Whether the configuration names something that can't be used; the text begins with its key then.
     fn is_configuration(&self) -> bool;
 }
@@ -64,6 +64,8 @@ pub trait StartFailure: Display + From<io::Error> {
 pub trait Service {
     /// Its configuration.
     type Config;
+    /// Why it ended before it was told to.
+    type Failure;
 
     /// Takes over what can be taken over from another configuration.
     fn reload(&self, config: &Self::Config) -> impl Future<Output = ()> + Send;
@@ -71,12 +73,18 @@ pub trait Service {
     /// Takes nothing new; done when the last one who is served is gone.
     fn drain(&self) -> impl Future<Output = ()> + Send;
 
+    /// Done when a part that it can't do without is gone, which only happens by mistake.
+    fn broken(&self) -> impl Future<Output = ()> + Send;
+
     /// Ends.
-    fn stop(self) -> impl Future<Output = ()> + Send;
+    ///
+    /// # Errors
+    /// It was broken, or breaks now.
+    fn stop(self) -> impl Future<Output = Result<(), Self::Failure>> + Send;
 }
 
 /// The program `name` from here to its end. `run` serves until an order ends it.
-pub fn main<C: Configuration, E: StartFailure>(
+pub fn main<C: Configuration, E: Failure>(
     name: &str,
     flags: &Flags,
     load: impl Fn() -> Result<C, ConfigError> + Send + 'static,
@@ -109,13 +117,13 @@ pub fn main<C: Configuration, E: StartFailure>(
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.is_configuration() => bad_configuration(&error),
         Err(error) => {
-            eprintln!("{name} can't start: {error}");
+            eprintln!("{name}: {error}");
             ExitCode::FAILURE
         }
     }
 }
 
-fn on_runtime<E: StartFailure>(run: impl AsyncFnOnce() -> Result<(), E>) -> Result<(), E> {
+fn on_runtime<E: Failure>(run: impl AsyncFnOnce() -> Result<(), E>) -> Result<(), E> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_RUNTIME_THREADS);
     tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?.block_on(run())
 }
@@ -126,14 +134,17 @@ fn bad_configuration(error: &impl Display) -> ExitCode {
 }
 
 /// Follows orders until one of them, or the lack of anybody who could give one, ends it.
-pub async fn until_stopped<S: Service>(running: S, mut orders: mpsc::Receiver<Order<S::Config>>, waits: Shutdown) {
-    let wait = loop {
-        match orders.recv().await {
-            Some(Order::Reload(config)) => running.reload(&config).await,
-            Some(Order::Terminate) => break waits.drain_seconds,
-            Some(Order::Interrupt) => break waits.interrupt_drain_seconds,
-            None => break 0,
-        }
+///
+/// # Errors
+/// It broke before.
+pub async fn until_stopped<S: Service>(
+    running: S,
+    mut orders: mpsc::Receiver<Order<S::Config>>,
+    waits: Shutdown,
+) -> Result<(), S::Failure> {
+    let wait = tokio::select! {
+        wait = first_stop(&running, &mut orders, waits) => wait,
+        () = running.broken() => return running.stop().await,
     };
     tracing::info!(wait_seconds = wait, "draining");
     tokio::select! {
@@ -142,8 +153,21 @@ pub async fn until_stopped<S: Service>(running: S, mut orders: mpsc::Receiver<Or
         () = running.drain() => tracing::info!("nobody is left"),
         () = tokio::time::sleep(Duration::from_secs(wait)) => tracing::info!("ending what is left"),
         () = next_stop(&mut orders) => tracing::info!("ending at once"),
+        () = running.broken() => {}
     }
-    running.stop().await;
+    running.stop().await
+}
+
+/// How many seconds the order to end leaves to those who are served.
+async fn first_stop<S: Service>(running: &S, orders: &mut mpsc::Receiver<Order<S::Config>>, waits: Shutdown) -> u64 {
+    loop {
+        match orders.recv().await {
+            Some(Order::Reload(config)) => running.reload(&config).await,
+            Some(Order::Terminate) => return waits.drain_seconds,
+            Some(Order::Interrupt) => return waits.interrupt_drain_seconds,
+            None => return 0,
+        }
+    }
 }
 
 async fn next_stop<C>(orders: &mut mpsc::Receiver<Order<C>>) {
@@ -163,12 +187,14 @@ mod tests {
     /// Counts what it is told; never drained.
     #[derive(Clone, Default)]
     struct Busy {
+        breaks: bool,
         reloads: Arc<AtomicUsize>,
         stops: Arc<AtomicUsize>,
     }
 
     impl Service for Busy {
         type Config = ();
+        type Failure = &'static str;
 
         async fn reload(&self, (): &()) {
             self.reloads.fetch_add(1, Ordering::Relaxed);
@@ -178,8 +204,15 @@ mod tests {
             std::future::pending().await
         }
 
-        async fn stop(self) {
+        async fn broken(&self) {
+            if !self.breaks {
+                std::future::pending().await
+            }
+        }
+
+        async fn stop(self) -> Result<(), &'static str> {
             self.stops.fetch_add(1, Ordering::Relaxed);
+            if self.breaks { Err("broken") } else { Ok(()) }
         }
     }
 
@@ -194,8 +227,22 @@ mod tests {
                 sender.send(order).await.unwrap();
             }
             let served = until_stopped(busy.clone(), orders, WAITS);
-            tokio::time::timeout(Duration::from_secs(10), served).await.expect("it ends");
+            assert_eq!(tokio::time::timeout(Duration::from_secs(10), served).await, Ok(Ok(())));
             assert_eq!(busy.reloads.load(Ordering::Relaxed), 1, "none while it drains");
+            assert_eq!(busy.stops.load(Ordering::Relaxed), 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_breaks_ends_without_an_order_and_while_it_drains() {
+        for order in [None, Some(Order::Terminate)] {
+            let busy = Busy { breaks: true, ..Busy::default() };
+            let (sender, orders) = mpsc::channel(8);
+            if let Some(order) = order {
+                sender.send(order).await.unwrap();
+            }
+            let served = until_stopped(busy.clone(), orders, WAITS);
+            assert_eq!(tokio::time::timeout(Duration::from_secs(10), served).await, Ok(Err("broken")));
             assert_eq!(busy.stops.load(Ordering::Relaxed), 1);
         }
     }

@@ -27,6 +27,7 @@ pub(crate) use sip::SipSockets;
 
 use links::{LinkSink, Links};
 
+use crate::failure::Broken;
 use crate::guesses::Guesses;
 use crate::media::{WorkerHandle, WorkerInput, WorkerOutput, WorkerStats};
 use crate::telemetry;
@@ -142,11 +143,14 @@ pub(crate) struct Control {
     pub(crate) snapshots: Snapshots,
     /// Told once when nobody is in a call any more after `Drain`.
     pub(crate) drained: Option<oneshot::Sender<()>>,
+    /// Which part ended unasked.
+    pub(crate) broken: Option<Broken>,
 }
 
 impl Control {
-    /// Serves until `Shutdown`, then says goodbye and stops the workers; until `Vanish`, without a goodbye.
-    pub(crate) async fn run(mut self, mut inbox: Inbox) {
+    /// Serves until `Shutdown` or the loss of a worker, then says goodbye and stops the workers; until `Vanish`, without
+    /// a goodbye.
+    pub(crate) async fn run(mut self, mut inbox: Inbox) -> Result<(), Broken> {
         let mut links = Links::default();
         let mut storage = vec![0; TRANSMIT_BYTES];
         let mut outside = Vec::with_capacity(BATCH);
@@ -166,12 +170,16 @@ impl Control {
                 () = sleep_until(ends_at) => {}
                 () = sleep_until(due) => {}
                 _ = inbox.inside.recv_many(&mut inside, BATCH) => {}
-                _ = self.media.recv_many(&mut media, BATCH) => {}
+                _ = self.media.recv_many(&mut media, BATCH), if self.broken.is_none() => {}
                 _ = inbox.outside.recv_many(&mut outside, BATCH) => {}
             }
             let now = Instant::now();
             for report in media.drain(..) {
                 self.handle_media(now, report);
+            }
+            if self.broken.is_some() && ends_at.is_none() {
+                ends_at = Some(tokio::time::Instant::now() + FAREWELL);
+                self.gateway.handle_shutdown(now);
             }
             for report in inside.drain(..) {
                 match report {
@@ -191,9 +199,12 @@ impl Control {
         }
         links.close_all();
         self.sip.stop().await;
+        // From now on the workers end because they are told to.
+        drop(self.media);
         for worker in self.workers {
             worker.stop().await;
         }
+        self.broken.map_or(Ok(()), Err)
     }
 
     /// Sends and does everything that the core has ready.
@@ -257,6 +268,7 @@ impl Control {
         match report {
             WorkerOutput::Event(event) => self.gateway.handle_media_event(now, event),
             WorkerOutput::SocketsClosed([rtp, _]) => self.ports.release(rtp),
+            WorkerOutput::Ended(shard) => self.broken = Some(Broken::MediaWorker(shard)),
         }
     }
 

@@ -57,6 +57,21 @@ pub(crate) enum WorkerOutput {
     Event(MediaEvent),
     /// The pair is closed, its ports are free.
     SocketsClosed([SocketId; 2]),
+    /// The worker is gone. Read only by a control task that didn't tell it to end.
+    Ended(ShardId),
+}
+
+/// Reports the end of a worker when it is dropped, after a panic too.
+struct ReportEnd {
+    shard: ShardId,
+    outbox: mpsc::Sender<WorkerOutput>,
+}
+
+impl Drop for ReportEnd {
+    fn drop(&mut self) {
+        // Waits while the queue is full; nobody reads it when the control task is gone.
+        let _ = self.outbox.blocking_send(WorkerOutput::Ended(self.shard));
+    }
 }
 
 /// What one worker needs to start.
@@ -87,9 +102,14 @@ impl WorkerHandle {
     ) -> io::Result<Self> {
         let (inbox, commands) = mpsc::channel(MAX_QUEUED_COMMANDS);
         let shard_id = setup.shard;
-        let worker = Worker::new(setup, shard, commands, outbox)?;
+        let worker = Worker::new(setup, shard, commands, outbox.clone())?;
         let waker = worker.waker();
-        let thread = std::thread::Builder::new().name(format!("media-{}", shard_id.0)).spawn(move || worker.run())?;
+        let report_end = ReportEnd { shard: shard_id, outbox };
+        let run = move || {
+            let _report_end = report_end;
+            worker.run();
+        };
+        let thread = std::thread::Builder::new().name(format!("media-{}", shard_id.0)).spawn(run)?;
         Ok(WorkerHandle { shard: shard_id, inbox, waker, thread: Some(thread) })
     }
 
@@ -163,4 +183,21 @@ pub(crate) fn candidates(shard: ShardId, bound: &[SocketAddr], advertised: &[IpA
         .map(|(index, bound)| SocketAddr::new(advertised.get(index).copied().unwrap_or(bound.ip()), bound.port()))
         .collect();
     ShardAddresses { shard, candidates }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_panics_reports_its_end() {
+        let (outbox, mut reports) = mpsc::channel(1);
+        let report_end = ReportEnd { shard: ShardId(3), outbox };
+        let thread = std::thread::spawn(move || {
+            let _report_end = report_end;
+            panic!("as a worker might");
+        });
+        assert!(thread.join().is_err());
+        assert!(matches!(reports.try_recv(), Ok(WorkerOutput::Ended(ShardId(3)))));
+    }
 }

@@ -1,0 +1,63 @@
+//! Why the gateway isn't there, or isn't there any more.
+
+use std::io;
+
+use shell::program::Failure;
+use webrtc_sip_core::crypto::CertificateError;
+use webrtc_sip_core::ids::ShardId;
+
+use crate::config::ConfigError;
+
+/// Why a gateway doesn't start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The configuration names something that can't be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// An address is taken, or the system refuses something else.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// No certificate for DTLS could be made.
+    #[error("DTLS certificate: {0}")]
+    Certificate(#[from] CertificateError),
+}
+
+/// What ended although nobody told it to. Without it there are no calls, so the whole gateway ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Broken {
+    /// The task that owns signalling and calls.
+    #[error("the control task ended unasked")]
+    Control,
+    /// A thread that carries media.
+    #[error("media worker {0} ended unasked")]
+    MediaWorker(ShardId),
+    /// The control task, which doesn't end when it should.
+    #[error("the control task didn't end in time")]
+    Stuck,
+}
+
+/// Why [`run`](crate::run) came to a bad end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// It never began.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// A part ended unasked.
+    #[error(transparent)]
+    Broken(#[from] Broken),
+}
+
+impl From<io::Error> for RunError {
+    fn from(error: io::Error) -> Self {
+        RunError::Start(error.into())
+    }
+}
+
+impl Failure for RunError {
+    fn is_configuration(&self) -> bool {
+        matches!(self, RunError::Start(StartError::Config(_)))
+    }
+}
