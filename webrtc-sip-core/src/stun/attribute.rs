@@ -81,9 +81,9 @@ impl Attribute {
     pub const OTHER_ADDRESS: Attribute = Attribute(0x802c);
     /// RFC 7635 section 6.1.
     pub const THIRD_PARTY_AUTHORIZATION: Attribute = Attribute(0x802e);
-    /// draft-ietf-tram-stun-origin-06 section 2.
+    /// draft-ietf-tram-stun-origin-06, which never became an RFC.
     pub const ORIGIN: Attribute = Attribute(0x802f);
-    /// RFC 8016 section 3.1.1.
+    /// RFC 8016 section 3.3.
     pub const MOBILITY_TICKET: Attribute = Attribute(0x8030);
 
     /// Whether a request with it must be refused by those who don't know it (comprehension-required).
