@@ -227,12 +227,6 @@ impl SipUri {
         self.headers.iter().map(|(name, value)| (unescape_lossy(name), unescape_lossy(value)))
     }
 
-    /// Adds a header after `?`, which is escaped where needed.
-    pub fn push_header(&mut self, name: &str, value: &str) {
-        let plain = |byte| text::is_unreserved(byte) || b"[]/?:+$".contains(&byte);
-        self.headers.push((text::escape(name, plain), text::escape(value, plain)));
-    }
-
     /// Removes the headers after `?`: they have no place in a Request-URI (RFC 3261 section 19.1.1, table 1).
     pub fn clear_headers(&mut self) {
         self.headers.clear();

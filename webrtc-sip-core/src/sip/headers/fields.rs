@@ -73,11 +73,6 @@ impl Headers {
         self.addresses(HeaderName::RecordRoute)
     }
 
-    /// Service-Route (RFC 3608), topmost first.
-    pub fn service_routes(&self) -> Result<Vec<NameAddr>> {
-        self.addresses(HeaderName::ServiceRoute)
-    }
-
     /// P-Asserted-Identity (RFC 3325): at most a SIP and a TEL URI.
     pub fn p_asserted_identity(&self) -> Result<Vec<NameAddr>> {
         self.addresses(HeaderName::PAssertedIdentity)
