@@ -27,6 +27,7 @@ const ERRORS: Record<string, string> = {
   no_common_codec: 'This browser and the gateway have no audio format in common. Please try another browser.',
   bad_candidate: 'A network path was not understood. The call goes on with the others.',
   bad_number: 'That is not a number or name that can be called.',
+  unsupported_scheme: 'Only sip: addresses can be called, no sips: or tel: ones.',
   unroutable: 'There is no way to that number.',
   not_supported: 'This gateway cannot do that.',
   wrong_state: 'That is not possible at this point of the call.',

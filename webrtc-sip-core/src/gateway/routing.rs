@@ -43,8 +43,11 @@ pub(super) fn find(
     if dialled.len() > MAX_DIALLED {
         return Err(RpcError::BadNumber);
     }
-    if dialled.starts_with("sip:") {
-        return find_uri(config, dialled, user);
+    // RFC 3261 section 19.1.1: the scheme is case-insensitive.
+    match dialled.split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase()).as_deref() {
+        Some("sip") => return find_uri(config, dialled, user),
+        Some("sips" | "tel") => return Err(RpcError::UnsupportedScheme),
+        _ => {}
     }
     let is_number = !dialled.is_empty() && dialled.bytes().all(|b| b.is_ascii_alphanumeric() || b"+*#-_.".contains(&b));
     if !is_number {
@@ -163,5 +166,15 @@ mod tests {
         assert_eq!(way("sip:1003@example.org", true), Ok(("sip:1003@example.org".into(), 3)));
         assert_eq!(way("sip:1002@192.0.2.1", true), Ok(("sip:1002@192.0.2.1".into(), 3)));
         assert_eq!(way("sip:@@", false), Err(RpcError::BadNumber));
+    }
+
+    #[test]
+    fn schemes_are_told_apart_in_either_case() {
+        assert_eq!(way("SIP:bob@127.0.0.1:5070", true), Ok(("sip:bob@127.0.0.1:5070".into(), 5070)));
+        assert_eq!(way("Sip:1002@example.org", true), Ok(("signin-2".into(), 0)));
+        assert_eq!(way("sips:bob@127.0.0.1", true), Err(RpcError::UnsupportedScheme));
+        assert_eq!(way("SIPS:1002@example.org", true), Err(RpcError::UnsupportedScheme));
+        assert_eq!(way("tel:+4930", true), Err(RpcError::UnsupportedScheme));
+        assert_eq!(way("http://example.org", true), Err(RpcError::BadNumber));
     }
 }

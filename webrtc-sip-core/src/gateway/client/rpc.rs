@@ -161,6 +161,7 @@ rpc_errors! {
     NoCommonCodec: -32000, "no_common_codec", Some(488), "There is no audio format in common.";
     BadCandidate: -32000, "bad_candidate", None, "The candidate cannot be understood.";
     BadNumber: -32000, "bad_number", Some(484), "That is not a number or address.";
+    UnsupportedScheme: -32000, "unsupported_scheme", Some(416), "Only sip: addresses can be called.";
     Unroutable: -32000, "unroutable", Some(404), "There is no route to that number.";
 }
 
