@@ -29,11 +29,12 @@ export interface Notification {
 /** A call in progress, as the gateway lists it after a resume. */
 export interface CallSummary {
   callId: string;
-  state: string;
+  state: 'calling' | 'ringing' | 'earlyMedia' | 'incoming' | 'answered';
   direction: 'outgoing' | 'incoming';
   from: string;
   to: string;
   held: boolean;
+  heldByRemote: boolean;
 }
 
 export interface SignInResult {
@@ -79,12 +80,15 @@ export type HeldBy = 'local' | 'remote';
 /** `call.stats`: what the gateway measures, every 5 s while the call is answered. */
 export interface GatewayStats {
   roundTripMs?: number | null;
+  /** Since the start of the call. */
   packetsLost?: number | null;
+  /** Share of packets lost since the report before; null where none were expected. */
   lossPercent?: number | null;
   jitterMs?: number | null;
   codec?: string | null;
   farCodec?: string | null;
   transcoding?: boolean | null;
+  /** Since the start of the call. */
   farPacketsLost?: number | null;
   farJitterMs?: number | null;
 }

@@ -189,7 +189,7 @@ impl Gateway {
         let state = match (entry.call.phase(), side) {
             (CallPhase::Calling, Side::Caller) => "calling",
             (CallPhase::Ringing, Side::Caller) => "ringing",
-            (CallPhase::EarlyMedia, Side::Caller) => "early_media",
+            (CallPhase::EarlyMedia, Side::Caller) => "earlyMedia",
             (CallPhase::Answered, _) => "answered",
             (CallPhase::Ended, _) => return None,
             (_, Side::Callee) => "incoming",

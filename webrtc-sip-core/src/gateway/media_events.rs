@@ -82,17 +82,15 @@ impl Gateway {
 
     fn on_stats(&mut self, call: CallId, side: Side, stats: LegStats) {
         let Some(entry) = self.calls.get_mut(&call) else { return };
-        entry.leg_mut(side).stats = Some(stats);
+        let before = entry.leg_mut(side).stats.replace(stats).unwrap_or_default();
         if entry.call.phase() != CallPhase::Answered || entry.leg(side).browser().is_none() {
             return;
         }
         let far = entry.leg(side.other()).stats.unwrap_or_default();
-        let expected = stats.packets_received + stats.packets_lost;
-        let loss_percent = if expected == 0 { 0.0 } else { 100.0 * stats.packets_lost as f64 / expected as f64 };
         let params = json!({
             "roundTripMs": stats.round_trip_us.map(|us| us / 1000),
             "packetsLost": stats.packets_lost,
-            "lossPercent": (loss_percent * 10.0).round() / 10.0,
+            "lossPercent": loss_percent(&before, &stats),
             "jitterMs": stats.jitter_us / 1000,
             "codec": stats.send_codec.map(|codec| codec.encoding_name()),
             "farCodec": far.send_codec.map(|codec| codec.encoding_name()),
@@ -144,4 +142,13 @@ impl Gateway {
             if transcodes { self.counters.transcoding.begin() } else { self.counters.transcoding.end() }
         }
     }
+}
+
+/// The share of packets lost between two reports, to a tenth; none when no packets were expected. One bad moment is
+/// not to show for the rest of the call.
+fn loss_percent(before: &LegStats, now: &LegStats) -> Option<f64> {
+    // A packet that comes late is taken off the count of lost ones again.
+    let lost = now.packets_lost.saturating_sub(before.packets_lost);
+    let expected = lost + now.packets_received.saturating_sub(before.packets_received);
+    (expected > 0).then(|| (1000.0 * lost as f64 / expected as f64).round() / 10.0)
 }

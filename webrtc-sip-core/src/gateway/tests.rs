@@ -1,5 +1,6 @@
 //! The control plane alone: a scripted SIP peer, clients and media that exist as messages only.
 
+mod clients;
 mod fixture;
 mod hosts;
 mod offers;
