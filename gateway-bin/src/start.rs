@@ -181,26 +181,15 @@ fn start_workers(
     certificate: &DtlsCertificate,
     crypto: &CryptoProvider,
     reports: mpsc::Sender<WorkerOutput>,
-) -> io::Result<(Vec<WorkerHandle>, Vec<ShardAddresses>)> {
+) -> Result<(Vec<WorkerHandle>, Vec<ShardAddresses>), StartError> {
     let addresses: Vec<IpAddr> = match config.media.listen.as_slice() {
         [] => media::addresses::candidate_addresses(),
         listen => listen.to_vec(),
     };
-    let count = match config.media.workers {
-        // Respects the cgroup's CPU quota.
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
-        count => count,
-    };
-    let mut workers = Vec::with_capacity(count);
-    let mut shards = Vec::with_capacity(count);
-    for index in 0..count {
-        let shard = ShardId(index as u64);
-        let port = match config.media.webrtc_port {
-            0 => 0,
-            base => base.checked_add(index as u16).ok_or_else(|| {
-                io::Error::other("media.webrtc_port: there are fewer ports above it than media workers")
-            })?,
-        };
+    let ports = config.media.webrtc_ports()?;
+    let mut workers = Vec::with_capacity(ports.len());
+    let mut shards = Vec::with_capacity(ports.len());
+    for (shard, port) in (0..).map(ShardId).zip(ports) {
         let webrtc = media::bind_webrtc(ids, &addresses, port)?;
         let bound: Vec<SocketAddr> = webrtc.iter().map(|(_, _, bound)| *bound).collect();
         let addresses = media::candidates(shard, &bound, &config.media.advertised);
@@ -209,7 +198,7 @@ fn start_workers(
             sockets.map(|((socket, ..), address)| WebRtcSocket { socket: *socket, candidates: vec![*address] });
         let shard_config = ShardConfig {
             // Sign-ins are spread evenly, but a single shard must be able to carry what is allowed in all.
-            max_legs: 2 * config.limits.calls,
+            max_legs: config.limits.calls.saturating_mul(2),
             opus: OpusSettings {
                 complexity: config.media.opus_complexity,
                 bitrate: config.media.opus_bitrate,
@@ -260,7 +249,7 @@ fn gateway_config(config: &Config, sip_sockets: Vec<SipSocket>, shards: Vec<Shar
         domain: config.sip.domain.clone(),
         sip_t1: Duration::from_millis(config.sip.t1_milliseconds),
         ring_timeout: Duration::from_secs(config.limits.ring_seconds),
-        sign_in_lifetime: Duration::from_secs(config.limits.sign_in_hours * 3600),
+        sign_in_lifetime: Duration::from_secs(config.limits.sign_in_hours.saturating_mul(3600)),
         max_sign_ins: config.limits.sign_ins,
         // Those of clients that come back before their old one is known to be dead, and of some that never sign in.
         max_websockets: config.limits.sign_ins.saturating_mul(2),

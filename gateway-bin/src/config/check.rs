@@ -1,5 +1,8 @@
 //! What types alone can't say about the configuration.
 
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+
 use argon2::password_hash::PasswordHash;
 
 use super::{Config, ConfigError, User};
@@ -7,12 +10,10 @@ use super::{Config, ConfigError, User};
 /// Refuses what can't work or would be unsafe.
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     check_names(config)?;
+    check_numbers(config)?;
     check_http(config)?;
     check_sip(config)?;
     check_media(config)?;
-    if config.limits.wrong_passwords == 0 {
-        return Err(ConfigError::key("limits.wrong_passwords", "must not be 0"));
-    }
     for (index, user) in config.users.iter().enumerate() {
         check_user(index, user)?;
         if config.users[..index].iter().any(|other| other.name == user.name) {
@@ -37,6 +38,38 @@ fn check_names(config: &Config) -> Result<(), ConfigError> {
     Ok(())
 }
 
+/// More than any machine or any use needs, and far below where times and memory would run over.
+fn check_numbers(config: &Config) -> Result<(), ConfigError> {
+    const MANY: usize = 1_000_000;
+    const DAY: u64 = 24 * 3600;
+    let Config { http, sip, media, limits, shutdown, .. } = config;
+    if let Some(proxy) = &sip.proxy {
+        within("sip.proxy.registration_seconds", u64::from(proxy.registration_seconds), 1..=DAY)?;
+    }
+    within("http.max_connections", http.max_connections, 1..=MANY)?;
+    within("sip.max_tcp_connections", sip.max_tcp_connections, 0..=MANY)?;
+    within("sip.t1_milliseconds", sip.t1_milliseconds, 10..=4000)?;
+    within("media.workers", media.workers, 0..=256)?;
+    within("media.opus_complexity", media.opus_complexity, 0..=10)?;
+    within("media.opus_bitrate", media.opus_bitrate, 6_000..=64_000)?;
+    within("limits.sign_ins", limits.sign_ins, 0..=MANY)?;
+    within("limits.calls", limits.calls, 0..=MANY)?;
+    within("limits.calls_per_user", limits.calls_per_user, 0..=1000)?;
+    within("limits.client_message_bytes", limits.client_message_bytes, 1024..=16 << 20)?;
+    within("limits.wrong_passwords", limits.wrong_passwords, 1..=1_000_000)?;
+    within("limits.ring_seconds", limits.ring_seconds, 1..=3600)?;
+    within("limits.sign_in_hours", limits.sign_in_hours, 1..=365 * 24)?;
+    within("shutdown.drain_seconds", shutdown.drain_seconds, 0..=7 * DAY)?;
+    within("shutdown.interrupt_drain_seconds", shutdown.interrupt_drain_seconds, 0..=7 * DAY)
+}
+
+fn within<N: PartialOrd + Display>(key: &str, value: N, allowed: RangeInclusive<N>) -> Result<(), ConfigError> {
+    if allowed.contains(&value) {
+        return Ok(());
+    }
+    Err(ConfigError::key(key, format!("must be {} to {}", allowed.start(), allowed.end())))
+}
+
 fn check_http(config: &Config) -> Result<(), ConfigError> {
     let http = &config.http;
     let plaintext_allowed = http.tls.is_some() || http.insecure_allow_plaintext || !http.trusted_proxies.is_empty();
@@ -51,9 +84,6 @@ fn check_http(config: &Config) -> Result<(), ConfigError> {
             format!("http.allowed_origins[{index}]"),
             "expected scheme://host or scheme://host:port",
         ));
-    }
-    if http.max_connections == 0 {
-        return Err(ConfigError::key("http.max_connections", "must not be 0"));
     }
     Ok(())
 }
@@ -77,9 +107,6 @@ fn check_sip(config: &Config) -> Result<(), ConfigError> {
             "sip.advertised",
             "name an address that others can reach: 0.0.0.0 in sip.listen isn't one",
         ));
-    }
-    if !(10..=4000).contains(&sip.t1_milliseconds) {
-        return Err(ConfigError::key("sip.t1_milliseconds", "must be 10 to 4000"));
     }
     for (index, route) in sip.routes.iter().enumerate() {
         if route.numbers.is_empty() == route.prefix.is_none() {
@@ -106,15 +133,7 @@ fn check_media(config: &Config) -> Result<(), ConfigError> {
             "name the addresses: ICE must know at which one a packet arrived",
         ));
     }
-    if media.workers > 256 {
-        return Err(ConfigError::key("media.workers", "must be 256 or less"));
-    }
-    if media.opus_complexity > 10 {
-        return Err(ConfigError::key("media.opus_complexity", "must be 0 to 10"));
-    }
-    if !(6_000..=64_000).contains(&media.opus_bitrate) {
-        return Err(ConfigError::key("media.opus_bitrate", "must be 6000 to 64000"));
-    }
+    media.webrtc_ports()?;
     for (key, codecs) in [("media.browser_codecs", &media.browser_codecs), ("media.sip_codecs", &media.sip_codecs)] {
         if codecs.is_empty() {
             return Err(ConfigError::key(key, "at least one codec is needed"));

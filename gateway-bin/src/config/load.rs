@@ -91,6 +91,44 @@ mod tests {
     }
 
     #[test]
+    fn numbers_beyond_use_are_refused_by_their_key() {
+        let too_much = [
+            ("HTTP__MAX_CONNECTIONS", "http.max_connections"),
+            ("SIP__MAX_TCP_CONNECTIONS", "sip.max_tcp_connections"),
+            ("LIMITS__SIGN_INS", "limits.sign_ins"),
+            ("LIMITS__CALLS", "limits.calls"),
+            ("LIMITS__CALLS_PER_USER", "limits.calls_per_user"),
+            ("LIMITS__CLIENT_MESSAGE_BYTES", "limits.client_message_bytes"),
+            ("LIMITS__RING_SECONDS", "limits.ring_seconds"),
+            ("LIMITS__SIGN_IN_HOURS", "limits.sign_in_hours"),
+            ("SHUTDOWN__DRAIN_SECONDS", "shutdown.drain_seconds"),
+            ("SHUTDOWN__INTERRUPT_DRAIN_SECONDS", "shutdown.interrupt_drain_seconds"),
+        ];
+        for (variable, key) in too_much {
+            let text = error(&[(&format!("WSG_{variable}"), "5000000000000000")]);
+            assert!(text.starts_with(&format!("{key}: must be ")), "{text}");
+        }
+        assert!(
+            error(&[("WSG_LIMITS__WRONG_PASSWORDS", "4000000000")]).starts_with("limits.wrong_passwords: must be ")
+        );
+        let proxy = [
+            ("WSG_SIP__PROXY__TARGET", "sip.example.com"),
+            ("WSG_SIP__PROXY__DOMAIN", "example.com"),
+            ("WSG_SIP__PROXY__REGISTRATION_SECONDS", "4000000000"),
+        ];
+        assert!(error(&proxy).starts_with("sip.proxy.registration_seconds: must be "));
+        assert!(with(&[("WSG_LIMITS__SIGN_IN_HOURS", "8760"), ("WSG_LIMITS__RING_SECONDS", "3600")]).is_ok());
+    }
+
+    #[test]
+    fn every_media_worker_needs_a_port() {
+        let last = ("WSG_MEDIA__WEBRTC_PORT", "65535");
+        assert!(error(&[last, ("WSG_MEDIA__WORKERS", "4")]).starts_with("media.webrtc_port: 4 media workers"));
+        let ports = with(&[last, ("WSG_MEDIA__WORKERS", "1")]).unwrap().media.webrtc_ports().unwrap();
+        assert_eq!(ports, [65_535]);
+    }
+
+    #[test]
     fn plain_http_beyond_loopback_needs_a_word() {
         let listen = ("WSG_HTTP__LISTEN", "0.0.0.0:8080");
         assert!(with(&[listen, ("WSG_HTTP__INSECURE_ALLOW_PLAINTEXT", "true")]).is_ok());

@@ -119,6 +119,29 @@ pub struct Media {
     pub opus_bitrate: u32,
 }
 
+impl Media {
+    /// The port of each media worker's WebRTC sockets; 0 stands for any.
+    ///
+    /// # Errors
+    /// The ports end before every worker has one.
+    pub fn webrtc_ports(&self) -> Result<Vec<u16>, ConfigError> {
+        let workers = match self.workers {
+            // Respects the cgroup's CPU quota.
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            workers => workers,
+        };
+        let ports: Vec<u16> = match self.webrtc_port {
+            0 => vec![0; workers],
+            first => (first..=u16::MAX).take(workers).collect(),
+        };
+        if ports.len() < workers {
+            let problem = format!("{workers} media workers need as many ports from here on");
+            return Err(ConfigError::key("media.webrtc_port", problem));
+        }
+        Ok(ports)
+    }
+}
+
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
