@@ -7,13 +7,14 @@ cd "$(dirname "$0")/../webrtc-sip-core/src"
 allowed() {
   case $1 in
     crypto | codec | stun) echo '' ;;
+    turn) echo 'crypto stun' ;;
     rtp) echo 'crypto' ;;
     sip) echo 'crypto' ;;
     sdp) echo 'codec' ;;
     transport) echo 'crypto sdp rtp codec stun' ;;
     media) echo 'crypto sdp rtp codec stun transport' ;;
     call) echo 'media' ;;
-    gateway) echo 'crypto sip sdp rtp codec transport media call' ;;
+    gateway) echo 'crypto turn sip sdp rtp codec transport media call' ;;
     *) return 1 ;;
   esac
 }
@@ -22,7 +23,7 @@ bad=0
 for folder in */; do
   module=${folder%/}
   may=$(allowed "$module") || { echo "$module has no place in the layers; give it one here"; bad=1; continue; }
-  for other in crypto codec rtp sip sdp stun transport media call gateway; do
+  for other in crypto codec rtp sip sdp stun turn transport media call gateway; do
     case " $module $may " in *" $other "*) continue ;; esac
     if grep -rnE "crate::$other\b" "$module" --include='*.rs'; then
       echo "$module must not import $other"

@@ -59,6 +59,10 @@ id!(
     RequestId, "request-"
 );
 id!(
+    /// An allocation of a TURN server (RFC 8656 section 3.2).
+    AllocationId, "allocation-"
+);
+id!(
     /// One media worker and the [`crate::media`] state that lives on it.
     ShardId, "shard-"
 );

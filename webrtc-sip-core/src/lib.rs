@@ -18,6 +18,7 @@
 //! | [`gateway`] | the control plane of one process | [`gateway::Gateway`], [`gateway::GatewayEvent`] |
 //! | [`call`] | what a call of two legs does as a whole; why it ended | [`call::Call`] |
 //! | [`media`] | the media plane of one worker | [`media::MediaShard`], [`media::MediaCommand`] |
+//! | [`turn`] | a TURN server | [`turn::TurnServer`] |
 //! | [`transport`] | one leg's path: ICE with DTLS-SRTP, or plain RTP | [`transport::webrtc`], [`transport::plain`] |
 //! | [`codec`] | Opus, G.711, comfort noise | [`codec::decoder`], [`codec::encoder`] |
 //! | [`rtp`] | RTP, RTCP, SRTP, telephone events | [`rtp::RtpPacket`], [`rtp::srtp`] |
@@ -25,7 +26,7 @@
 //! | [`sdp`] | descriptions, offer/answer | [`sdp::WebRtcNegotiator`], [`sdp::SipNegotiator`] |
 //! | [`stun`] | STUN messages with the attributes of TURN | [`stun::Message`], [`stun::MessageWriter`] |
 //! | [`crypto`] | secure randomness, certificates | [`crypto::CryptoProvider`] |
-//! | [`io`], [`ids`], [`timer`], [`rng`] | packets and where they go; identifiers; deadlines; seeded randomness | [`io::PacketBuf`] |
+//! | [`io`], [`net`], [`ids`], [`timer`], [`rng`] | packets and where they go; address ranges; identifiers; deadlines; seeded randomness | [`io::PacketBuf`] |
 //!
 //! # Driving a state machine
 //!
@@ -81,6 +82,7 @@ pub mod gateway;
 pub mod ids;
 pub mod io;
 pub mod media;
+pub mod net;
 pub mod rng;
 pub mod rtp;
 pub mod sdp;
@@ -90,3 +92,4 @@ pub mod stun;
 mod test_data;
 pub mod timer;
 pub mod transport;
+pub mod turn;

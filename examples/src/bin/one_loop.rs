@@ -15,12 +15,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use webrtc_sip_core::crypto::{CryptoProvider, DtlsCertificate};
 use webrtc_sip_core::gateway::{
-    Answer, Gateway, GatewayConfig, GatewayEvent, Identity, IdentityError, IpNetwork, MediaPorts, Request,
-    ShardAddresses, SipSocket,
+    Answer, Gateway, GatewayConfig, GatewayEvent, Identity, IdentityError, MediaPorts, Request, ShardAddresses,
+    SipSocket,
 };
 use webrtc_sip_core::ids::{LinkId, ShardId};
 use webrtc_sip_core::io::{PacketBuf, SocketId, Transmit};
 use webrtc_sip_core::media::{MediaShard, ShardConfig, WebRtcSocket};
+use webrtc_sip_core::net::IpNetwork;
 
 const SIP: SocketId = SocketId(0);
 const WEBRTC: SocketId = SocketId(1);

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use axum::http::HeaderMap;
-use webrtc_sip_core::gateway::IpNetwork;
+use webrtc_sip_core::net::IpNetwork;
 
 use crate::config::Http;
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use webrtc_sip_core::gateway::IpNetwork;
+use webrtc_sip_core::net::IpNetwork;
 
 /// Text that is never printed.
 #[derive(Clone, Deserialize)]

@@ -6,12 +6,13 @@ use std::time::{Instant, SystemTime};
 
 use webrtc_sip_core::crypto::{CryptoProvider, DtlsCertificate};
 use webrtc_sip_core::gateway::{
-    Answer, CallRecord, Gateway, GatewayConfig, GatewayEvent, Identity, IdentityError, IpNetwork, MediaPorts, Request,
-    Route, ShardAddresses, SipSocket,
+    Answer, CallRecord, Gateway, GatewayConfig, GatewayEvent, Identity, IdentityError, MediaPorts, Request, Route,
+    ShardAddresses, SipSocket,
 };
 use webrtc_sip_core::ids::{RequestId, ShardId};
 use webrtc_sip_core::io::{PacketBuf, SocketId, Transmit};
 use webrtc_sip_core::media::{MediaShard, ShardConfig, WebRtcSocket};
+use webrtc_sip_core::net::IpNetwork;
 use webrtc_sip_core::rng::Seed;
 
 use crate::network::{Arrival, Network};

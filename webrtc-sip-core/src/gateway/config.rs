@@ -6,6 +6,9 @@ use std::time::Duration;
 use crate::codec::CodecKind;
 use crate::ids::ShardId;
 use crate::io::SocketId;
+use crate::net::IpNetwork;
+
+use super::TurnAccess;
 
 /// What a [`super::Gateway`] needs to know. Everything has a default but the sockets and the certificate.
 #[derive(Clone, Debug)]
@@ -22,6 +25,8 @@ pub struct GatewayConfig {
     pub routes: Vec<Route>,
     /// The upstream SIP proxy: users register there, and calls go and come through it.
     pub proxy: Option<SipProxy>,
+    /// The TURN server that sign-ins are told about.
+    pub turn: Option<TurnAccess>,
     /// Networks that SIP is taken from besides the proxy and the routes' targets.
     pub trusted: Vec<IpNetwork>,
     /// Codecs offered to and accepted from browsers, in order of preference.
@@ -71,6 +76,7 @@ impl Default for GatewayConfig {
             certificate_fingerprint: [0; 32],
             routes: Vec::new(),
             proxy: None,
+            turn: None,
             trusted: Vec::new(),
             browser_codecs: vec![CodecKind::Opus, CodecKind::Pcmu, CodecKind::Pcma],
             sip_codecs: vec![CodecKind::Pcmu, CodecKind::Pcma, CodecKind::Opus],
@@ -159,47 +165,4 @@ pub struct SipProxy {
     pub domain: String,
     /// How long a registration is asked to last.
     pub registration_lifetime: Duration,
-}
-
-/// An address range in CIDR notation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct IpNetwork {
-    /// Any address in it.
-    pub address: std::net::IpAddr,
-    /// Number of leading bits that count.
-    pub prefix_len: u8,
-}
-
-impl IpNetwork {
-    /// Whether `ip` lies in this range. IPv4-mapped IPv6 addresses count as IPv4.
-    pub fn contains(&self, ip: std::net::IpAddr) -> bool {
-        use std::net::IpAddr;
-        match (self.address.to_canonical(), ip.to_canonical()) {
-            (IpAddr::V4(net), IpAddr::V4(ip)) => {
-                let shift = 32 - u32::from(self.prefix_len.min(32));
-                u32::from(net).checked_shr(shift).unwrap_or(0) == u32::from(ip).checked_shr(shift).unwrap_or(0)
-            }
-            (IpAddr::V6(net), IpAddr::V6(ip)) => {
-                let shift = 128 - u32::from(self.prefix_len.min(128));
-                u128::from(net).checked_shr(shift).unwrap_or(0) == u128::from(ip).checked_shr(shift).unwrap_or(0)
-            }
-            _ => false,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn networks_contain_what_they_should() {
-        let net = |address: &str, prefix_len| IpNetwork { address: address.parse().unwrap(), prefix_len };
-        assert!(net("10.1.0.0", 16).contains("10.1.255.1".parse().unwrap()));
-        assert!(!net("10.1.0.0", 16).contains("10.2.0.1".parse().unwrap()));
-        assert!(net("0.0.0.0", 0).contains("192.0.2.1".parse().unwrap()));
-        assert!(!net("0.0.0.0", 0).contains("::1".parse().unwrap()));
-        assert!(net("127.0.0.0", 8).contains("::ffff:127.0.0.1".parse().unwrap()));
-        assert!(net("fe80::", 10).contains("fe80::1".parse().unwrap()));
-    }
 }

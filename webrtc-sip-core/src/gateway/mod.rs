@@ -22,6 +22,7 @@ mod calls;
 mod client;
 mod config;
 mod hosts;
+mod ice_servers;
 mod interface;
 mod leg;
 mod media_events;
@@ -59,7 +60,8 @@ use leg::CallEntry;
 use registrar::Registration;
 use requests::{Pending, Requests};
 
-pub use config::{GatewayConfig, IpNetwork, Route, RouteMatch, ShardAddresses, SipProxy, SipSocket, SipTarget};
+pub use config::{GatewayConfig, Route, RouteMatch, ShardAddresses, SipProxy, SipSocket, SipTarget};
+pub use ice_servers::TurnAccess;
 pub use interface::{Answer, CallRecord, GatewayEvent, Identity, IdentityError, MediaPorts, Request, SipCredentials};
 pub use snapshot::{CallSnapshot, RestoreError};
 pub use stats::{CallCounters, GatewayStats};

@@ -112,7 +112,8 @@ fn host_part(target: &SipTarget) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::{IpNetwork, Route, SipProxy};
+    use crate::gateway::{Route, SipProxy};
+    use crate::net::IpNetwork;
     use std::time::Duration;
 
     fn hop(port: u16) -> SipTarget {

@@ -179,7 +179,7 @@ impl Gateway {
             "heartbeatMs": millis(self.config.heartbeat),
             "deadAfterMs": millis(self.config.dead_after),
             "resumeWindowMs": millis(self.config.resume_window),
-            "iceServers": [],
+            "iceServers": self.ice_servers(&sign_in.identity.user),
             "calls": calls,
         })
     }

@@ -11,6 +11,7 @@ use crate::gateway::*;
 use crate::ids::{LinkId, RequestId, ShardId};
 use crate::io::{PacketBuf, SocketId, Transmit};
 use crate::media::{LegStats, MediaCommand, MediaEvent};
+use crate::net::IpNetwork;
 use crate::sdp::{IceCredentials, WebRtcLocal, WebRtcNegotiator};
 use crate::sip::{HeaderName, Message, Method, Request as SipRequest, Response};
 

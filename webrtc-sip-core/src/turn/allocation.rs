@@ -1,0 +1,174 @@
+//! One allocation: its relayed addresses, who may talk to it, and its channels.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use smallvec::SmallVec;
+
+use crate::ids::AllocationId;
+use crate::io::{FlowId, SocketId};
+use crate::stun::{IntegrityAlgorithm, Key, TransactionId};
+
+use super::Family;
+use super::event::{AllocationSummary, ClientTransport, RelaySocket, Traffic};
+
+/// Lifetime of a permission (RFC 8656 section 9).
+const PERMISSION_LIFETIME: Duration = Duration::from_secs(300);
+/// Lifetime of a channel (RFC 8656 section 12).
+const CHANNEL_LIFETIME: Duration = Duration::from_secs(600);
+
+/// Where a client's messages come from and where ours to it go: its five-tuple.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum ClientPath {
+    /// Datagrams at a listening socket.
+    Datagram { socket: SocketId, remote: SocketAddr },
+    /// A connection.
+    Flow(FlowId),
+}
+
+/// Who made an allocation; nobody else may change it (RFC 8656 section 5).
+#[derive(Clone, Debug)]
+pub(super) struct Owner {
+    pub(super) user: Arc<str>,
+    pub(super) algorithm: IntegrityAlgorithm,
+    pub(super) key: Key,
+}
+
+/// What an Allocate request settles.
+#[derive(Debug)]
+pub(super) struct Terms {
+    pub(super) client: ClientPath,
+    pub(super) remote: SocketAddr,
+    pub(super) transport: ClientTransport,
+    pub(super) owner: Owner,
+    /// Counted against the user's limit under this name.
+    pub(super) account: Arc<str>,
+    /// Transaction of the request, to know its copies.
+    pub(super) transaction: TransactionId,
+    /// From one refresh to the next.
+    pub(super) lifetime: Duration,
+}
+
+pub(super) struct Allocation {
+    pub(super) id: AllocationId,
+    pub(super) terms: Terms,
+    pub(super) relays: SmallVec<[RelaySocket; 1]>,
+    /// For the port above, in case the request is repeated.
+    pub(super) reservation: Option<[u8; 8]>,
+    started: Instant,
+    pub(super) sent: Traffic,
+    pub(super) received: Traffic,
+    permissions: SmallVec<[Permission; 1]>,
+    channels: SmallVec<[Channel; 1]>,
+}
+
+#[derive(Clone, Copy)]
+struct Permission {
+    ip: IpAddr,
+    expires: Instant,
+}
+
+#[derive(Clone, Copy)]
+struct Channel {
+    number: u16,
+    peer: SocketAddr,
+    expires: Instant,
+}
+
+/// Why a channel can't be bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ChannelError {
+    /// The number belongs to another peer, or the peer has another number.
+    Taken,
+    /// There are as many as may be.
+    Full,
+}
+
+impl Allocation {
+    pub(super) fn new(id: AllocationId, terms: Terms, relays: &[RelaySocket], started: Instant) -> Self {
+        Allocation {
+            id,
+            terms,
+            relays: SmallVec::from_slice(relays),
+            reservation: None,
+            started,
+            sent: Traffic::default(),
+            received: Traffic::default(),
+            permissions: SmallVec::new(),
+            channels: SmallVec::new(),
+        }
+    }
+
+    /// The socket from which peers of this family are reached.
+    pub(super) fn relay_for(&self, peer: SocketAddr) -> Option<SocketId> {
+        let family = Family::of(peer);
+        self.relays.iter().find(|relay| Family::of(relay.address) == family).map(|relay| relay.socket)
+    }
+
+    pub(super) fn has_family(&self, family: Family) -> bool {
+        self.relays.iter().any(|relay| Family::of(relay.address) == family)
+    }
+
+    /// Whether the client wants to hear this address.
+    pub(super) fn permits(&self, now: Instant, ip: IpAddr) -> bool {
+        // A client has a handful: a scan is quicker than a hash.
+        self.permissions.iter().any(|permission| permission.ip == ip && permission.expires > now)
+    }
+
+    /// Whether permissions for these addresses fit.
+    pub(super) fn has_room_for(&mut self, now: Instant, ips: &[IpAddr], max: usize) -> bool {
+        self.permissions.retain(|permission| permission.expires > now);
+        let new =
+            ips.iter().enumerate().filter(|(at, ip)| !self.permits(now, **ip) && !ips[..*at].contains(ip)).count();
+        self.permissions.len() + new <= max
+    }
+
+    /// Installs or refreshes a permission.
+    pub(super) fn permit(&mut self, now: Instant, ip: IpAddr) {
+        let expires = now + PERMISSION_LIFETIME;
+        match self.permissions.iter_mut().find(|permission| permission.ip == ip) {
+            Some(permission) => permission.expires = expires,
+            None => self.permissions.push(Permission { ip, expires }),
+        }
+    }
+
+    /// Binds a channel or binds it again, with the permission that comes with it (RFC 8656 section 12.2).
+    pub(super) fn bind(&mut self, now: Instant, number: u16, peer: SocketAddr, max: usize) -> Result<(), ChannelError> {
+        self.channels.retain(|channel| channel.expires > now);
+        let expires = now + CHANNEL_LIFETIME;
+        let full = self.channels.len() >= max;
+        match self.channels.iter_mut().find(|channel| channel.number == number || channel.peer == peer) {
+            Some(channel) if channel.number == number && channel.peer == peer => channel.expires = expires,
+            Some(_) => return Err(ChannelError::Taken),
+            None if full => return Err(ChannelError::Full),
+            None => self.channels.push(Channel { number, peer, expires }),
+        }
+        Ok(())
+    }
+
+    /// Whom a channel reaches.
+    pub(super) fn peer_of(&self, now: Instant, number: u16) -> Option<SocketAddr> {
+        let channel = self.channels.iter().find(|channel| channel.number == number && channel.expires > now)?;
+        Some(channel.peer)
+    }
+
+    /// The channel that reaches this peer.
+    pub(super) fn channel_to(&self, now: Instant, peer: SocketAddr) -> Option<u16> {
+        let channel = self.channels.iter().find(|channel| channel.peer == peer && channel.expires > now)?;
+        Some(channel.number)
+    }
+
+    pub(super) fn summary(&self, now: Instant) -> AllocationSummary {
+        AllocationSummary {
+            id: self.id,
+            user: self.terms.owner.user.clone(),
+            client: self.terms.remote,
+            transport: self.terms.transport,
+            relayed: self.relays.iter().map(|relay| relay.address).collect(),
+            age: now.saturating_duration_since(self.started),
+            sent: self.sent,
+            received: self.received,
+        }
+    }
+}

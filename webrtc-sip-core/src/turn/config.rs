@@ -1,0 +1,107 @@
+//! Configuration of a TURN server: every limit has a name, a unit and a default.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::io::SocketId;
+
+use super::PeerPolicy;
+
+/// What a [`super::TurnServer`] needs to know.
+#[derive(Clone, Debug)]
+pub struct TurnConfig {
+    /// The UDP sockets that clients talk to.
+    pub listeners: Vec<Listener>,
+    /// Address families in which relayed addresses can be had, the usual one first.
+    pub families: Vec<Family>,
+    /// Realm of the long-term credentials (RFC 8489 section 9.2).
+    pub realm: String,
+    /// Users with a password.
+    pub users: Vec<(String, String)>,
+    /// Secrets of time-limited credentials: user `EXPIRY[:NAME]` with EXPIRY in seconds since the epoch, password
+    /// base64(HMAC-SHA1(secret, user)). Several at once, so that one can follow another.
+    pub secrets: Vec<String>,
+    /// Proves our nonces. Servers that share it take each other's.
+    pub nonce_key: [u8; 32],
+    /// How long a nonce is taken.
+    pub nonce_lifetime: Duration,
+    /// Which peers may be reached.
+    pub peers: PeerPolicy,
+    /// Lifetime of an allocation whose client asks for none (RFC 8656 section 7.2).
+    pub default_lifetime: Duration,
+    /// Longest lifetime of an allocation between two refreshes.
+    pub max_lifetime: Duration,
+    /// Allocations in all.
+    pub max_allocations: usize,
+    /// Allocations of one user.
+    pub max_allocations_per_user: usize,
+    /// Peer addresses that one allocation may have permissions for at a time.
+    pub max_permissions: usize,
+    /// Channels that one allocation may have at a time.
+    pub max_channels: usize,
+    /// Answers to unauthenticated requests a second, for each network of clients (a /24, a /56).
+    pub max_refusals: u32,
+}
+
+impl Default for TurnConfig {
+    fn default() -> Self {
+        TurnConfig {
+            listeners: Vec::new(),
+            families: vec![Family::V4],
+            realm: "localhost".to_owned(),
+            users: Vec::new(),
+            secrets: Vec::new(),
+            nonce_key: [0; 32],
+            nonce_lifetime: Duration::from_secs(3600),
+            peers: PeerPolicy::default(),
+            default_lifetime: Duration::from_secs(600),
+            max_lifetime: Duration::from_secs(3600),
+            max_allocations: 10_000,
+            max_allocations_per_user: 20,
+            max_permissions: 64,
+            max_channels: 64,
+            max_refusals: 100,
+        }
+    }
+}
+
+/// A UDP socket for clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// The socket.
+    pub socket: SocketId,
+    /// The address that it is bound to.
+    pub address: SocketAddr,
+}
+
+/// An address family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+impl Family {
+    /// That of an address. IPv4-mapped addresses are IPv6, as on the wire.
+    pub fn of(address: SocketAddr) -> Self {
+        if address.is_ipv4() { Family::V4 } else { Family::V6 }
+    }
+
+    /// The number in REQUESTED-ADDRESS-FAMILY (RFC 8656 section 18.8).
+    pub(super) fn number(self) -> u8 {
+        match self {
+            Family::V4 => 1,
+            Family::V6 => 2,
+        }
+    }
+
+    pub(super) fn from_number(number: u8) -> Option<Self> {
+        match number {
+            1 => Some(Family::V4),
+            2 => Some(Family::V6),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! What a TURN server asks of its owner, tells it, and is told.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+use crate::ids::{AllocationId, RequestId};
+use crate::io::{FlowId, SocketId};
+
+use super::Family;
+
+/// What a server wants of its owner.
+#[derive(Debug)]
+pub enum TurnEvent {
+    /// Bind UDP sockets and answer by [`super::TurnServer::handle_answer`].
+    Request {
+        /// To answer with.
+        id: RequestId,
+        /// What is wanted.
+        bind: BindRelay,
+    },
+    /// This relay socket is no longer needed.
+    CloseSocket(SocketId),
+    /// This client's connection is no longer needed.
+    CloseFlow(FlowId),
+    /// An allocation is over.
+    Ended(Box<AllocationRecord>),
+}
+
+/// Which relay sockets are wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BindRelay {
+    /// One socket of each of these families.
+    pub families: SmallVec<[Family; 2]>,
+    /// The kind of port.
+    pub port: RelayPort,
+}
+
+/// Which port a relay socket shall have (RFC 8656 section 7.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RelayPort {
+    /// Any, at random.
+    Any,
+    /// An even one.
+    Even,
+    /// An even one, and a second socket on the port above it. Only asked for with one family.
+    Pair,
+}
+
+/// A socket that was bound for a [`BindRelay`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RelaySocket {
+    /// The socket.
+    pub socket: SocketId,
+    /// Its address as peers see it.
+    pub address: SocketAddr,
+}
+
+/// How a client talks to the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientTransport {
+    /// Plain datagrams.
+    Udp,
+    /// A TCP connection.
+    Tcp,
+    /// TLS over TCP.
+    Tls,
+    /// DTLS over UDP; a flow whose frames are datagrams.
+    Dtls,
+}
+
+impl ClientTransport {
+    /// A stable name for logs and metric labels.
+    pub fn name(self) -> &'static str {
+        match self {
+            ClientTransport::Udp => "udp",
+            ClientTransport::Tcp => "tcp",
+            ClientTransport::Tls => "tls",
+            ClientTransport::Dtls => "dtls",
+        }
+    }
+
+    /// Whether frames follow each other without bounds, so that ChannelData is padded (RFC 8656 section 12.5).
+    pub(super) fn is_stream(self) -> bool {
+        matches!(self, ClientTransport::Tcp | ClientTransport::Tls)
+    }
+}
+
+/// Why an allocation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AllocationEnd {
+    /// The client gave it back.
+    Released,
+    /// The client didn't refresh it in time.
+    Expired,
+    /// The client's connection was closed.
+    FlowClosed,
+    /// The owner ended it.
+    Administrative,
+}
+
+impl AllocationEnd {
+    /// A stable name for logs and metric labels.
+    pub fn name(self) -> &'static str {
+        match self {
+            AllocationEnd::Released => "released",
+            AllocationEnd::Expired => "expired",
+            AllocationEnd::FlowClosed => "flow_closed",
+            AllocationEnd::Administrative => "administrative",
+        }
+    }
+}
+
+/// What went through an allocation, one way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Datagrams relayed.
+    pub packets: u64,
+    /// Bytes in them, without TURN's own.
+    pub bytes: u64,
+}
+
+/// An allocation and what it did so far.
+#[derive(Clone, Debug)]
+pub struct AllocationSummary {
+    /// Which.
+    pub id: AllocationId,
+    /// Whose, as the credentials say.
+    pub user: Arc<str>,
+    /// Where the client is.
+    pub client: SocketAddr,
+    /// How it talks to us.
+    pub transport: ClientTransport,
+    /// Its relayed addresses.
+    pub relayed: SmallVec<[SocketAddr; 2]>,
+    /// Its age.
+    pub age: Duration,
+    /// From the client to peers.
+    pub sent: Traffic,
+    /// From peers to the client.
+    pub received: Traffic,
+}
+
+/// An allocation that is over.
+#[derive(Clone, Debug)]
+pub struct AllocationRecord {
+    /// What it was.
+    pub allocation: AllocationSummary,
+    /// Why it ended.
+    pub reason: AllocationEnd,
+}
+
+/// Gauges and counters of a server, for metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TurnStats {
+    /// Allocations now.
+    pub allocations: usize,
+    /// Connections of clients now.
+    pub flows: usize,
+    /// Reserved ports now.
+    pub reservations: usize,
+    /// Allocations that wait for their sockets now.
+    pub pending: usize,
+    /// Allocations made since the start.
+    pub allocated: u64,
+    /// Requests answered with success since the start.
+    pub succeeded: u64,
+    /// Requests answered with an error since the start, the usual first 401 included.
+    pub refused: u64,
+    /// From clients to peers since the start.
+    pub sent: Traffic,
+    /// From peers to clients since the start.
+    pub received: Traffic,
+}

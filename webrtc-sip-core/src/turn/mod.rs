@@ -1,0 +1,327 @@
+//! A TURN server (RFC 8656) with the STUN Binding it is found by (RFC 8489), as a state machine.
+//!
+//! One [`TurnServer`] serves what one worker's sockets receive. Its owner binds the listening sockets, and relay sockets
+//! when [`TurnEvent::Request`] asks for them, and hands in every datagram and every frame of a connection:
+//!
+//! ```text
+//!  client ──► handle_datagram / handle_frame ──► Some(Transmit): the packet, rewritten in place, goes there now
+//!  peer   ──► handle_datagram (relay socket) ──► Some(Transmit)
+//!             handle_answer (a socket bound) ──► poll_transmit: the answer to the Allocate request
+//! ```
+//!
+//! Relaying a packet allocates nothing and copies nothing; the slot needs [`HEADROOM`] bytes before the packet. A request
+//! without credentials leaves no state behind.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use slab::Slab;
+
+use crate::crypto::CryptoProvider;
+use crate::ids::{AllocationId, IdCounter, RequestId};
+use crate::io::{DropCounters, DropReason, FlowId, PacketBuf, SocketId, Transmit};
+use crate::timer::TimerQueue;
+
+mod allocation;
+mod auth;
+mod config;
+mod event;
+mod frame;
+mod nonce;
+mod peers;
+mod refusals;
+mod relay;
+mod reply;
+mod requests;
+#[cfg(test)]
+mod tests;
+
+pub use auth::time_limited_credentials;
+pub use config::{Family, Listener, TurnConfig};
+pub use event::{
+    AllocationEnd, AllocationRecord, AllocationSummary, BindRelay, ClientTransport, RelayPort, RelaySocket, Traffic,
+    TurnEvent, TurnStats,
+};
+pub use frame::{FramingError, MAX_FRAME_LEN, frame_len};
+pub use peers::PeerPolicy;
+
+use allocation::{Allocation, ClientPath};
+use auth::Credentials;
+use nonce::Nonces;
+use refusals::Refusals;
+use reply::Reply;
+use requests::{Pending, Reservation};
+
+/// Room that a received packet needs before it, for the header that it is passed on with.
+pub const HEADROOM: usize = 64;
+/// Answers to Allocate requests that wait to be sent.
+const MAX_OUTGOING: usize = 1024;
+/// Events that wait for the owner. Those that free something always fit; the others are refused beyond this.
+const MAX_EVENTS: usize = 8192;
+
+/// Which allocation, while it lives.
+type AllocationKey = usize;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Deadline {
+    Allocation(AllocationKey),
+    Pending(RequestId),
+    Reservation([u8; 8]),
+}
+
+/// A client's connection.
+#[derive(Clone, Copy, Debug)]
+struct Flow {
+    remote: SocketAddr,
+    transport: ClientTransport,
+}
+
+/// The TURN server of one worker.
+pub struct TurnServer {
+    config: TurnConfig,
+    listeners: HashMap<SocketId, SocketAddr>,
+    credentials: Credentials,
+    nonces: Nonces,
+    refusals: Refusals,
+    crypto: CryptoProvider,
+    allocations: Slab<Allocation>,
+    by_client: HashMap<ClientPath, AllocationKey>,
+    by_relay: HashMap<SocketId, AllocationKey>,
+    /// Allocations of each user.
+    accounts: HashMap<Arc<str>, usize>,
+    flows: HashMap<FlowId, Flow>,
+    pending: BTreeMap<RequestId, Pending>,
+    pending_clients: HashMap<ClientPath, RequestId>,
+    reservations: HashMap<[u8; 8], Reservation>,
+    timers: TimerQueue<Deadline>,
+    outgoing: VecDeque<(Transmit, Reply)>,
+    events: VecDeque<TurnEvent>,
+    allocation_ids: IdCounter,
+    request_ids: IdCounter,
+    /// Where new clients are sent while draining; the inner none sends them nowhere in particular.
+    draining: Option<Option<SocketAddr>>,
+    stats: TurnStats,
+    drops: DropCounters,
+    now: Instant,
+    /// Wall-clock time at an instant.
+    wall_clock: (Instant, SystemTime),
+}
+
+impl std::fmt::Debug for TurnServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TurnServer").field("allocations", &self.allocations.len()).finish_non_exhaustive()
+    }
+}
+
+impl TurnServer {
+    /// A server without allocations.
+    pub fn new(now: Instant, wall_clock: SystemTime, config: TurnConfig, crypto: CryptoProvider) -> Self {
+        TurnServer {
+            listeners: config.listeners.iter().map(|listener| (listener.socket, listener.address)).collect(),
+            credentials: Credentials::new(&config.realm, &config.users, &config.secrets),
+            nonces: Nonces::new(&config.nonce_key, config.nonce_lifetime),
+            refusals: Refusals::new(now, u64::from_be_bytes(crypto.bytes()), config.max_refusals),
+            config,
+            crypto,
+            allocations: Slab::new(),
+            by_client: HashMap::new(),
+            by_relay: HashMap::new(),
+            accounts: HashMap::new(),
+            flows: HashMap::new(),
+            pending: BTreeMap::new(),
+            pending_clients: HashMap::new(),
+            reservations: HashMap::new(),
+            timers: TimerQueue::default(),
+            outgoing: VecDeque::new(),
+            events: VecDeque::new(),
+            allocation_ids: IdCounter::default(),
+            request_ids: IdCounter::default(),
+            draining: None,
+            stats: TurnStats::default(),
+            drops: DropCounters::default(),
+            now,
+            wall_clock: (now, wall_clock),
+        }
+    }
+
+    /// Wall-clock time, from time to time: time-limited credentials and nonces go by it.
+    pub fn handle_wall_clock(&mut self, now: Instant, wall_clock: SystemTime) {
+        self.wall_clock = (self.clock(now), wall_clock);
+    }
+
+    /// Takes over users, secrets and peers of another configuration. Allocations stay.
+    pub fn set_users(&mut self, users: &[(String, String)], secrets: &[String]) {
+        self.credentials = Credentials::new(&self.config.realm, users, secrets);
+    }
+
+    /// Takes over which peers may be reached; it holds for every packet from now on.
+    pub fn set_peers(&mut self, peers: PeerPolicy) {
+        self.config.peers = peers;
+    }
+
+    /// A datagram at a listening socket or a relay socket. Where the packet, rewritten in place, is to be sent now, if
+    /// anywhere.
+    pub fn handle_datagram(
+        &mut self,
+        now: Instant,
+        socket: SocketId,
+        source: SocketAddr,
+        packet: &mut PacketBuf<'_>,
+    ) -> Option<Transmit> {
+        let now = self.clock(now);
+        let result = match self.by_relay.get(&socket) {
+            Some(key) => self.peer_packet(now, *key, source, packet),
+            None if self.listeners.contains_key(&socket) => {
+                self.client_packet(now, ClientPath::Datagram { socket, remote: source }, source, packet)
+            }
+            None => Err(DropReason::UnknownSource),
+        };
+        self.counted(result)
+    }
+
+    /// A client opened a connection to us.
+    pub fn handle_flow_opened(&mut self, now: Instant, flow: FlowId, remote: SocketAddr, transport: ClientTransport) {
+        self.clock(now);
+        self.flows.insert(flow, Flow { remote, transport });
+    }
+
+    /// One frame of a connection: what [`frame_len`] cuts out of a byte stream, or a datagram that came over DTLS. Where
+    /// the packet, rewritten in place, is to be sent now, if anywhere.
+    pub fn handle_frame(&mut self, now: Instant, flow: FlowId, packet: &mut PacketBuf<'_>) -> Option<Transmit> {
+        let now = self.clock(now);
+        let result = match self.flows.get(&flow) {
+            Some(Flow { remote, .. }) => self.client_packet(now, ClientPath::Flow(flow), *remote, packet),
+            None => Err(DropReason::UnknownSource),
+        };
+        self.counted(result)
+    }
+
+    /// A client's connection is closed. Its allocation ends with it (RFC 8656 section 5).
+    pub fn handle_flow_closed(&mut self, now: Instant, flow: FlowId) {
+        let now = self.clock(now);
+        if self.flows.remove(&flow).is_none() {
+            return;
+        }
+        let path = ClientPath::Flow(flow);
+        if let Some(request) = self.pending_clients.remove(&path) {
+            // The socket is closed when it comes.
+            self.pending.remove(&request);
+            self.timers.cancel(&Deadline::Pending(request));
+        }
+        if let Some(key) = self.by_client.get(&path).copied() {
+            self.end(now, key, AllocationEnd::FlowClosed);
+        }
+    }
+
+    /// Call when `poll_timeout` is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let now = self.clock(now);
+        while let Some(deadline) = self.timers.pop_due(now) {
+            match deadline {
+                Deadline::Allocation(key) => self.end(now, key, AllocationEnd::Expired),
+                Deadline::Pending(request) => self.give_up(request),
+                Deadline::Reservation(token) => {
+                    if let Some(reservation) = self.reservations.remove(&token) {
+                        self.events.push_back(TurnEvent::CloseSocket(reservation.relay.socket));
+                    }
+                }
+            }
+        }
+    }
+
+    /// When `handle_timeout` is due.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.next_deadline()
+    }
+
+    /// Writes the next message that is to be sent into `out`.
+    pub fn poll_transmit(&mut self, now: Instant, out: &mut PacketBuf<'_>) -> Option<Transmit> {
+        self.clock(now);
+        while let Some((transmit, reply)) = self.outgoing.pop_front() {
+            out.clear(HEADROOM);
+            match reply.write(out) {
+                Ok(()) => return Some(transmit),
+                Err(_) => self.drops.count(DropReason::NoRoom),
+            }
+        }
+        None
+    }
+
+    /// The next thing that the owner has to do or to know.
+    pub fn poll_event(&mut self) -> Option<TurnEvent> {
+        self.events.pop_front()
+    }
+
+    /// Takes no new allocations from now on; clients are told to try `alternate` (RFC 8656 section 7.2 and ALTERNATE-SERVER
+    /// of RFC 8489 section 10). Those that are there may be used and refreshed.
+    pub fn drain(&mut self, alternate: Option<SocketAddr>) {
+        self.draining = Some(alternate);
+    }
+
+    /// Ends an allocation; says whether it was there.
+    pub fn end_allocation(&mut self, now: Instant, id: AllocationId) -> bool {
+        let now = self.clock(now);
+        let found = self.allocations.iter().find(|(_, allocation)| allocation.id == id).map(|(key, _)| key);
+        if let Some(key) = found {
+            self.end(now, key, AllocationEnd::Administrative);
+        }
+        found.is_some()
+    }
+
+    /// The allocations.
+    pub fn allocations(&self, now: Instant) -> impl Iterator<Item = AllocationSummary> + '_ {
+        self.allocations.iter().map(move |(_, allocation)| allocation.summary(now))
+    }
+
+    /// Gauges and counters.
+    pub fn stats(&self) -> TurnStats {
+        TurnStats {
+            allocations: self.allocations.len(),
+            flows: self.flows.len(),
+            reservations: self.reservations.len(),
+            pending: self.pending.len(),
+            ..self.stats
+        }
+    }
+
+    /// What was dropped, and why.
+    pub fn drops(&self) -> &DropCounters {
+        &self.drops
+    }
+
+    fn clock(&mut self, now: Instant) -> Instant {
+        self.now = self.now.max(now);
+        self.now
+    }
+
+    fn unix_seconds(&self, now: Instant) -> u64 {
+        let (then, wall_clock) = self.wall_clock;
+        let since = wall_clock.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        (since + now.saturating_duration_since(then)).as_secs()
+    }
+
+    fn counted(&mut self, result: Result<Transmit, DropReason>) -> Option<Transmit> {
+        result.map_err(|reason| self.drops.count(reason)).ok()
+    }
+
+    fn end(&mut self, now: Instant, key: AllocationKey, reason: AllocationEnd) {
+        let Some(allocation) = self.allocations.try_remove(key) else { return };
+        self.timers.cancel(&Deadline::Allocation(key));
+        self.by_client.remove(&allocation.terms.client);
+        let account = &allocation.terms.account;
+        if let Some(count) = self.accounts.get_mut(account) {
+            *count -= 1;
+            if *count == 0 {
+                self.accounts.remove(account);
+            }
+        }
+        for relay in &allocation.relays {
+            self.by_relay.remove(&relay.socket);
+            self.events.push_back(TurnEvent::CloseSocket(relay.socket));
+        }
+        let record = AllocationRecord { allocation: allocation.summary(now), reason };
+        self.events.push_back(TurnEvent::Ended(Box::new(record)));
+    }
+}

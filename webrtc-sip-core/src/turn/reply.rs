@@ -1,0 +1,185 @@
+//! What is answered to a request, and how that is written.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+use crate::io::{NoRoom, PacketBuf};
+use crate::stun::{Attribute, Class, IntegrityAlgorithm, Key, Message, MessageWriter, Method, TransactionId};
+
+use super::Family;
+use super::auth::PASSWORD_ALGORITHMS;
+
+/// A response, before it is written.
+#[derive(Debug)]
+pub(super) struct Reply {
+    method: Method,
+    transaction: TransactionId,
+    /// The request had a FINGERPRINT, so the client tells packets apart by it (RFC 8489 section 7).
+    fingerprint: bool,
+    /// What it is signed with.
+    signature: Option<(IntegrityAlgorithm, Key)>,
+    pub(super) body: Body,
+}
+
+#[derive(Debug)]
+pub(super) enum Body {
+    Failure(Failure),
+    /// Binding.
+    Mapped(SocketAddr),
+    Allocated(Box<Allocated>),
+    /// Refresh.
+    Lifetime(Duration),
+    /// Nothing but the fact.
+    Done,
+}
+
+/// An error (RFC 8656 section 19).
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Failure {
+    pub(super) code: Code,
+    /// REALM and NONCE, with 401 and 438.
+    pub(super) challenge: Option<Box<(String, String)>>,
+    /// With 420.
+    pub(super) unknown: SmallVec<[Attribute; 8]>,
+    /// With 300.
+    pub(super) alternate: Option<SocketAddr>,
+}
+
+/// What an Allocate request brought.
+#[derive(Debug)]
+pub(super) struct Allocated {
+    pub(super) relayed: SmallVec<[SocketAddr; 2]>,
+    /// The family that was asked for in addition, and couldn't be had.
+    pub(super) failed_family: Option<Family>,
+    pub(super) mapped: SocketAddr,
+    pub(super) lifetime: Duration,
+    pub(super) reservation: Option<[u8; 8]>,
+}
+
+/// Error codes with their reason phrases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Code {
+    TryAlternate,
+    BadRequest,
+    Unauthenticated,
+    Forbidden,
+    UnknownAttribute,
+    AllocationMismatch,
+    StaleNonce,
+    FamilyNotSupported,
+    WrongCredentials,
+    TransportNotSupported,
+    PeerFamilyMismatch,
+    QuotaReached,
+    InsufficientCapacity,
+}
+
+impl Code {
+    fn row(self) -> (u16, &'static str) {
+        match self {
+            Code::TryAlternate => (300, "Try Alternate"),
+            Code::BadRequest => (400, "Bad Request"),
+            Code::Unauthenticated => (401, "Unauthenticated"),
+            Code::Forbidden => (403, "Forbidden"),
+            Code::UnknownAttribute => (420, "Unknown Attribute"),
+            Code::AllocationMismatch => (437, "Allocation Mismatch"),
+            Code::StaleNonce => (438, "Stale Nonce"),
+            Code::FamilyNotSupported => (440, "Address Family not Supported"),
+            Code::WrongCredentials => (441, "Wrong Credentials"),
+            Code::TransportNotSupported => (442, "Unsupported Transport Protocol"),
+            Code::PeerFamilyMismatch => (443, "Peer Address Family Mismatch"),
+            Code::QuotaReached => (486, "Allocation Quota Reached"),
+            Code::InsufficientCapacity => (508, "Insufficient Capacity"),
+        }
+    }
+}
+
+impl From<Code> for Failure {
+    fn from(code: Code) -> Self {
+        Failure { code, challenge: None, unknown: SmallVec::new(), alternate: None }
+    }
+}
+
+impl Reply {
+    /// The answer to `request`, not signed.
+    pub(super) fn to(request: &Message<'_>, body: Body) -> Self {
+        Reply {
+            method: request.method(),
+            transaction: request.transaction(),
+            fingerprint: request.fingerprint().is_some(),
+            signature: None,
+            body,
+        }
+    }
+
+    /// The same, signed.
+    pub(super) fn signed(self, signature: (IntegrityAlgorithm, Key)) -> Self {
+        Reply { signature: Some(signature), ..self }
+    }
+
+    pub(super) fn is_success(&self) -> bool {
+        !matches!(self.body, Body::Failure(_))
+    }
+
+    /// Appends the message to `out`.
+    pub(super) fn write(&self, out: &mut PacketBuf<'_>) -> Result<(), NoRoom> {
+        let class = if self.is_success() { Class::Success } else { Class::Error };
+        let mut writer = MessageWriter::new(out, class, self.method, self.transaction)?;
+        match &self.body {
+            Body::Failure(failure) => write_failure(&mut writer, failure)?,
+            Body::Mapped(address) => {
+                writer.put_xor_address(Attribute::XOR_MAPPED_ADDRESS, *address)?;
+            }
+            Body::Allocated(allocated) => write_allocated(&mut writer, allocated)?,
+            Body::Lifetime(lifetime) => {
+                writer.put_u32(Attribute::LIFETIME, lifetime.as_secs() as u32)?;
+            }
+            Body::Done => {}
+        }
+        if let Some((algorithm, key)) = &self.signature {
+            writer.sign(*algorithm, key)?;
+        }
+        if self.fingerprint {
+            writer.fingerprint()?;
+        }
+        Ok(())
+    }
+}
+
+fn write_failure(writer: &mut MessageWriter<'_, '_>, failure: &Failure) -> Result<(), NoRoom> {
+    let (code, reason) = failure.code.row();
+    writer.put_error(code, reason)?;
+    if let Some((realm, nonce)) = failure.challenge.as_deref() {
+        writer.put_text(Attribute::REALM, realm)?;
+        writer.put_text(Attribute::NONCE, nonce)?;
+        writer.put(Attribute::PASSWORD_ALGORITHMS, &PASSWORD_ALGORITHMS)?;
+    }
+    if !failure.unknown.is_empty() {
+        writer.put_unknown(&failure.unknown)?;
+    }
+    if let Some(alternate) = failure.alternate {
+        writer.put_address(Attribute::ALTERNATE_SERVER, alternate)?;
+    }
+    Ok(())
+}
+
+fn write_allocated(writer: &mut MessageWriter<'_, '_>, allocated: &Allocated) -> Result<(), NoRoom> {
+    for relayed in &allocated.relayed {
+        writer.put_xor_address(Attribute::XOR_RELAYED_ADDRESS, *relayed)?;
+    }
+    if let Some(family) = allocated.failed_family {
+        let (code, reason) = Code::InsufficientCapacity.row();
+        // Family, two reserved bytes with the code's class and number, phrase (RFC 8656 section 18.12).
+        let mut value = vec![family.number(), 0, (code / 100) as u8, (code % 100) as u8];
+        value.extend_from_slice(reason.as_bytes());
+        writer.put(Attribute::ADDRESS_ERROR_CODE, &value)?;
+    }
+    writer.put_u32(Attribute::LIFETIME, allocated.lifetime.as_secs() as u32)?;
+    if let Some(token) = &allocated.reservation {
+        writer.put(Attribute::RESERVATION_TOKEN, token)?;
+    }
+    writer.put_xor_address(Attribute::XOR_MAPPED_ADDRESS, allocated.mapped)?;
+    Ok(())
+}

@@ -1,0 +1,491 @@
+//! Requests of clients: Binding, Allocate, Refresh, CreatePermission, ChannelBind.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use smallvec::SmallVec;
+
+use crate::ids::{AllocationId, RequestId};
+use crate::io::{DropReason, PacketBuf, Transmit};
+use crate::stun::{Attribute, Message, Method};
+
+use super::allocation::{Allocation, ChannelError, ClientPath, Owner, Terms};
+use super::auth::{self, AuthError};
+use super::event::{AllocationEnd, BindRelay, ClientTransport, RelayPort, RelaySocket, TurnEvent};
+use super::reply::{Allocated, Body, Code, Failure, Reply};
+use super::{AllocationKey, Deadline, Family, MAX_EVENTS, MAX_OUTGOING, TurnServer};
+
+/// How long the owner may take to bind sockets.
+const BIND_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a reserved port waits for the second allocation (RFC 8656 section 7.2).
+const RESERVATION_LIFETIME: Duration = Duration::from_secs(30);
+/// Number of UDP in REQUESTED-TRANSPORT (RFC 8656 section 18.7).
+const UDP: u8 = 17;
+/// Channel numbers that may be bound (RFC 8656 section 12).
+const CHANNELS: std::ops::RangeInclusive<u16> = 0x4000..=0x4fff;
+/// Peers in one CreatePermission request.
+const MAX_PEERS: usize = 32;
+
+/// An Allocate request that waits for its sockets.
+pub(super) struct Pending {
+    terms: Terms,
+    bind: BindRelay,
+    /// Complete but for its body.
+    reply: Reply,
+}
+
+/// The port above an allocation's, kept for the client that shows the token (RFC 8656 section 7.2).
+pub(super) struct Reservation {
+    pub(super) relay: RelaySocket,
+    account: Arc<str>,
+}
+
+/// A request of somebody who is known.
+struct Authenticated<'a> {
+    now: Instant,
+    path: ClientPath,
+    remote: SocketAddr,
+    message: Message<'a>,
+    owner: Owner,
+    /// The client's allocation.
+    allocation: Option<AllocationKey>,
+}
+
+/// What an Allocate request asks for.
+struct Wanted {
+    families: SmallVec<[Family; 2]>,
+    port: RelayPort,
+    token: Option<[u8; 8]>,
+    lifetime: Duration,
+}
+
+/// What a request brought about: an answer now, or later.
+type Outcome = Result<Option<Body>, Failure>;
+
+impl TurnServer {
+    /// Answers a request in the packet that it came in.
+    pub(super) fn request(
+        &mut self,
+        now: Instant,
+        path: ClientPath,
+        remote: SocketAddr,
+        packet: &mut PacketBuf<'_>,
+    ) -> Result<Transmit, DropReason> {
+        let message = Message::parse(packet.as_slice()).map_err(|_| DropReason::Malformed)?;
+        if message.fingerprint() == Some(false) {
+            return Err(DropReason::AuthenticationFailed);
+        }
+        let reply = if message.method() == Method::BINDING {
+            Some(Reply::to(&message, binding(&message, remote)))
+        } else {
+            self.authenticated_request(now, path, remote, message)?
+        };
+        let reply = reply.ok_or(DropReason::OutOfState)?;
+        let counter = if reply.is_success() { &mut self.stats.succeeded } else { &mut self.stats.refused };
+        *counter += 1;
+        packet.clear(super::HEADROOM);
+        reply.write(packet).map_err(|_| DropReason::NoRoom)?;
+        Ok(path.transmit())
+    }
+
+    /// None when the answer comes later, or not at all.
+    fn authenticated_request(
+        &mut self,
+        now: Instant,
+        path: ClientPath,
+        remote: SocketAddr,
+        message: Message<'_>,
+    ) -> Result<Option<Reply>, DropReason> {
+        let allocation = self.by_client.get(&path).copied();
+        let known = allocation.map(|key| &self.allocations[key].terms.owner);
+        let checked = self.credentials.check(&message, remote, self.unix_seconds(now), &self.nonces, known);
+        let owner = match checked {
+            Ok(owner) => owner,
+            Err(error) => return self.refuse(now, remote, &message, error).map(Some),
+        };
+        let signature = (owner.algorithm, owner.key.clone());
+        let request = Authenticated { now, path, remote, message, owner, allocation };
+        let outcome = self.carry_out(&request);
+        let body = match outcome {
+            Ok(None) => return Ok(None),
+            Ok(Some(body)) => body,
+            Err(failure) => Body::Failure(failure),
+        };
+        Ok(Some(Reply::to(&message, body).signed(signature)))
+    }
+
+    /// The answer to somebody unknown. There are only so many of them for each network, and each is at most about four
+    /// times as long as the shortest request, so that a flood under a false address does little harm to its owner.
+    fn refuse(
+        &mut self,
+        now: Instant,
+        remote: SocketAddr,
+        message: &Message<'_>,
+        error: AuthError,
+    ) -> Result<Reply, DropReason> {
+        if !self.refusals.admit(now, remote.ip()) {
+            return Err(DropReason::LimitReached);
+        }
+        let challenge = || {
+            let nonce = self.nonces.make(self.unix_seconds(now), remote);
+            Some(Box::new((self.credentials.realm().to_owned(), nonce)))
+        };
+        let failure = match error {
+            AuthError::BadRequest => Failure::from(Code::BadRequest),
+            AuthError::Unauthenticated => Failure { challenge: challenge(), ..Code::Unauthenticated.into() },
+            AuthError::StaleNonce => Failure { challenge: challenge(), ..Code::StaleNonce.into() },
+        };
+        Ok(Reply::to(message, Body::Failure(failure)))
+    }
+
+    fn carry_out(&mut self, request: &Authenticated<'_>) -> Outcome {
+        let known = known_attributes(request.message.method());
+        let unknown = request.message.unknown_required(known);
+        if !unknown.is_empty() {
+            return Err(Failure { unknown, ..Code::UnknownAttribute.into() });
+        }
+        if let Some(key) = request.allocation
+            && self.allocations[key].terms.owner.user != request.owner.user
+        {
+            return Err(Code::WrongCredentials.into());
+        }
+        match request.message.method() {
+            Method::ALLOCATE => self.allocate(request),
+            Method::REFRESH => self.refresh(request),
+            Method::CREATE_PERMISSION => self.create_permission(request),
+            Method::CHANNEL_BIND => self.channel_bind(request),
+            _ => Err(Code::BadRequest.into()),
+        }
+    }
+
+    /// RFC 8656 section 7.2, in its order.
+    fn allocate(&mut self, request: &Authenticated<'_>) -> Outcome {
+        if let Some(key) = request.allocation {
+            let allocation = &self.allocations[key];
+            if allocation.terms.transaction != request.message.transaction() {
+                return Err(Code::AllocationMismatch.into());
+            }
+            // The same request again: our answer was lost.
+            return Ok(Some(allocated(allocation, None)));
+        }
+        if self.pending_clients.contains_key(&request.path) {
+            return Ok(None);
+        }
+        let wanted = self.wanted(&request.message)?;
+        if let Some(alternate) = self.draining {
+            return Err(Failure { alternate, ..Code::TryAlternate.into() });
+        }
+        let account: Arc<str> = Arc::from(auth::account_of(&request.owner.user));
+        if self.accounts.get(&account).copied().unwrap_or(0) >= self.config.max_allocations_per_user {
+            return Err(Code::QuotaReached.into());
+        }
+        let taken = self.allocations.len() + self.pending.len();
+        let full = taken >= self.config.max_allocations || self.events.len() >= MAX_EVENTS;
+        if full || self.outgoing.len() + self.pending.len() >= MAX_OUTGOING {
+            return Err(Code::InsufficientCapacity.into());
+        }
+        let pending = self.pending_for(request, account, &wanted);
+        match wanted.token {
+            Some(token) => self.allocate_reserved(request.now, &token, pending),
+            None => {
+                self.ask_for_sockets(request.now, pending);
+                Ok(None)
+            }
+        }
+    }
+
+    fn pending_for(&self, request: &Authenticated<'_>, account: Arc<str>, wanted: &Wanted) -> Pending {
+        let transport = match request.path {
+            ClientPath::Datagram { .. } => ClientTransport::Udp,
+            ClientPath::Flow(flow) => self.flows.get(&flow).map_or(ClientTransport::Tcp, |flow| flow.transport),
+        };
+        let signature = (request.owner.algorithm, request.owner.key.clone());
+        Pending {
+            terms: Terms {
+                client: request.path,
+                remote: request.remote,
+                transport,
+                owner: request.owner.clone(),
+                account,
+                transaction: request.message.transaction(),
+                lifetime: wanted.lifetime,
+            },
+            bind: BindRelay { families: wanted.families.clone(), port: wanted.port },
+            reply: Reply::to(&request.message, Body::Done).signed(signature),
+        }
+    }
+
+    fn wanted(&self, message: &Message<'_>) -> Result<Wanted, Failure> {
+        match message.get(Attribute::REQUESTED_TRANSPORT) {
+            Some([UDP, _, _, _]) => {}
+            Some([_, _, _, _]) => return Err(Code::TransportNotSupported.into()),
+            _ => return Err(Code::BadRequest.into()),
+        }
+        let families = self.wanted_families(message)?;
+        let token = match message.get(Attribute::RESERVATION_TOKEN) {
+            Some(token) => Some(token.try_into().map_err(|_| Code::BadRequest)?),
+            None => None,
+        };
+        let named = message.get(Attribute::REQUESTED_ADDRESS_FAMILY).is_some();
+        let additional = message.get(Attribute::ADDITIONAL_ADDRESS_FAMILY).is_some();
+        let port = match message.get(Attribute::EVEN_PORT) {
+            None => RelayPort::Any,
+            Some(_) if token.is_some() => return Err(Code::BadRequest.into()),
+            // The topmost bit asks for the port above too (RFC 8656 section 18.6).
+            Some([bits]) if bits & 0x80 != 0 && additional => return Err(Code::BadRequest.into()),
+            Some([bits]) if bits & 0x80 != 0 => RelayPort::Pair,
+            Some([_]) => RelayPort::Even,
+            Some(_) => return Err(Code::BadRequest.into()),
+        };
+        if token.is_some() && (named || additional) {
+            return Err(Code::BadRequest.into());
+        }
+        Ok(Wanted { families, port, token, lifetime: self.lifetime(message)? })
+    }
+
+    fn wanted_families(&self, message: &Message<'_>) -> Result<SmallVec<[Family; 2]>, Failure> {
+        let family = |attribute| match message.get(attribute) {
+            None => Ok(None),
+            Some([number, _, _, _]) => match Family::from_number(*number) {
+                Some(family) => Ok(Some(family)),
+                None => Err(Failure::from(Code::FamilyNotSupported)),
+            },
+            Some(_) => Err(Code::BadRequest.into()),
+        };
+        let named = family(Attribute::REQUESTED_ADDRESS_FAMILY)?;
+        let additional = family(Attribute::ADDITIONAL_ADDRESS_FAMILY)?;
+        let supported = |family: &Family| self.config.families.contains(family);
+        match (named, additional) {
+            (Some(_), Some(_)) | (_, Some(Family::V4)) => Err(Code::BadRequest.into()),
+            (Some(family), None) if !supported(&family) => Err(Code::FamilyNotSupported.into()),
+            (Some(family), None) => Ok(SmallVec::from_slice(&[family])),
+            (None, Some(Family::V6)) => {
+                let both: SmallVec<[Family; 2]> = [Family::V4, Family::V6].into_iter().filter(supported).collect();
+                if both.is_empty() { Err(Code::FamilyNotSupported.into()) } else { Ok(both) }
+            }
+            // IPv4 where nothing else is said (RFC 8656 section 7.2).
+            (None, None) if !supported(&Family::V4) => Err(Code::FamilyNotSupported.into()),
+            (None, None) => Ok(SmallVec::from_slice(&[Family::V4])),
+        }
+    }
+
+    /// The lifetime that is asked for, within our limits.
+    fn lifetime(&self, message: &Message<'_>) -> Result<Duration, Failure> {
+        let Some(value) = message.get(Attribute::LIFETIME) else { return Ok(self.config.default_lifetime) };
+        let seconds: [u8; 4] = value.try_into().map_err(|_| Code::BadRequest)?;
+        let wanted = Duration::from_secs(u64::from(u32::from_be_bytes(seconds)));
+        Ok(wanted.min(self.config.max_lifetime).max(self.config.default_lifetime))
+    }
+
+    fn ask_for_sockets(&mut self, now: Instant, pending: Pending) {
+        let id = RequestId(self.request_ids.draw());
+        self.events.push_back(TurnEvent::Request { id, bind: pending.bind.clone() });
+        self.timers.set(Deadline::Pending(id), now + BIND_TIMEOUT);
+        self.pending_clients.insert(pending.terms.client, id);
+        self.pending.insert(id, pending);
+    }
+
+    fn allocate_reserved(&mut self, now: Instant, token: &[u8; 8], pending: Pending) -> Outcome {
+        let ours = self.reservations.get(token).is_some_and(|reservation| reservation.account == pending.terms.account);
+        let Some(reservation) = self.reservations.remove(token).filter(|_| ours) else {
+            return Err(Code::InsufficientCapacity.into());
+        };
+        self.timers.cancel(&Deadline::Reservation(*token));
+        let key = self.insert(now, pending.terms, &[reservation.relay]);
+        Ok(Some(allocated(&self.allocations[key], None)))
+    }
+
+    /// The sockets that a request asked for, in the order of its families (and the port above last, for a pair); fewer
+    /// when some couldn't be bound. Answers that come too late are taken too: their sockets are closed.
+    pub fn handle_answer(&mut self, now: Instant, id: RequestId, sockets: &[RelaySocket]) {
+        let now = self.clock(now);
+        let Some(Pending { terms, bind, mut reply }) = self.take_pending(id) else {
+            self.events.extend(sockets.iter().map(|relay| TurnEvent::CloseSocket(relay.socket)));
+            return;
+        };
+        let pair = bind.port == RelayPort::Pair;
+        let (relays, above) = match sockets {
+            [relay, above] if pair => (std::slice::from_ref(relay), Some(*above)),
+            [relay, ..] if pair => {
+                self.events.push_back(TurnEvent::CloseSocket(relay.socket));
+                (&sockets[..0], None)
+            }
+            all => (all, None),
+        };
+        let transmit = terms.client.transmit();
+        reply.body = if relays.is_empty() {
+            Body::Failure(Code::InsufficientCapacity.into())
+        } else {
+            let bound = |family: &Family| relays.iter().any(|relay| Family::of(relay.address) == *family);
+            let failed = bind.families.iter().copied().find(|family| !bound(family));
+            let reservation = above.map(|relay| self.reserve(now, relay, terms.account.clone()));
+            let key = self.insert(now, terms, relays);
+            self.allocations[key].reservation = reservation;
+            allocated(&self.allocations[key], failed)
+        };
+        let counter = if reply.is_success() { &mut self.stats.succeeded } else { &mut self.stats.refused };
+        *counter += 1;
+        self.outgoing.push_back((transmit, reply));
+    }
+
+    fn take_pending(&mut self, id: RequestId) -> Option<Pending> {
+        let pending = self.pending.remove(&id)?;
+        self.pending_clients.remove(&pending.terms.client);
+        self.timers.cancel(&Deadline::Pending(id));
+        Some(pending)
+    }
+
+    /// The owner didn't bind sockets in time.
+    pub(super) fn give_up(&mut self, id: RequestId) {
+        let Some(mut pending) = self.take_pending(id) else { return };
+        pending.reply.body = Body::Failure(Code::InsufficientCapacity.into());
+        self.stats.refused += 1;
+        self.outgoing.push_back((pending.terms.client.transmit(), pending.reply));
+    }
+
+    fn reserve(&mut self, now: Instant, relay: RelaySocket, account: Arc<str>) -> [u8; 8] {
+        let token = self.crypto.bytes();
+        self.reservations.insert(token, Reservation { relay, account });
+        self.timers.set(Deadline::Reservation(token), now + RESERVATION_LIFETIME);
+        token
+    }
+
+    fn insert(&mut self, now: Instant, terms: Terms, relays: &[RelaySocket]) -> AllocationKey {
+        let id = AllocationId(self.allocation_ids.draw());
+        let (client, expires) = (terms.client, now + terms.lifetime);
+        *self.accounts.entry(terms.account.clone()).or_insert(0) += 1;
+        let key = self.allocations.insert(Allocation::new(id, terms, relays, now));
+        self.by_client.insert(client, key);
+        for relay in relays {
+            self.by_relay.insert(relay.socket, key);
+        }
+        self.timers.set(Deadline::Allocation(key), expires);
+        self.stats.allocated += 1;
+        key
+    }
+
+    /// RFC 8656 section 8.2.
+    fn refresh(&mut self, request: &Authenticated<'_>) -> Outcome {
+        let Some(key) = request.allocation else { return Err(Code::AllocationMismatch.into()) };
+        if let Some(value) = request.message.get(Attribute::REQUESTED_ADDRESS_FAMILY) {
+            let family = value.first().and_then(|number| Family::from_number(*number)).ok_or(Code::BadRequest)?;
+            if !self.allocations[key].has_family(family) {
+                return Err(Code::PeerFamilyMismatch.into());
+            }
+        }
+        if request.message.get(Attribute::LIFETIME) == Some(&[0; 4]) {
+            self.end(request.now, key, AllocationEnd::Released);
+            return Ok(Some(Body::Lifetime(Duration::ZERO)));
+        }
+        let lifetime = self.lifetime(&request.message)?;
+        self.allocations[key].terms.lifetime = lifetime;
+        self.timers.set(Deadline::Allocation(key), request.now + lifetime);
+        Ok(Some(Body::Lifetime(lifetime)))
+    }
+
+    /// RFC 8656 section 10.2: all of the permissions or none.
+    fn create_permission(&mut self, request: &Authenticated<'_>) -> Outcome {
+        let Some(key) = request.allocation else { return Err(Code::AllocationMismatch.into()) };
+        let mut peers: SmallVec<[IpAddr; 4]> = SmallVec::new();
+        for peer in request.message.xor_addresses(Attribute::XOR_PEER_ADDRESS) {
+            let peer = peer.map_err(|_| Code::BadRequest)?;
+            if peers.len() == MAX_PEERS {
+                return Err(Code::InsufficientCapacity.into());
+            }
+            self.check_peer(key, peer)?;
+            peers.push(peer.ip());
+        }
+        if peers.is_empty() {
+            return Err(Code::BadRequest.into());
+        }
+        let allocation = &mut self.allocations[key];
+        if !allocation.has_room_for(request.now, &peers, self.config.max_permissions) {
+            return Err(Code::InsufficientCapacity.into());
+        }
+        for ip in peers {
+            allocation.permit(request.now, ip);
+        }
+        Ok(Some(Body::Done))
+    }
+
+    /// RFC 8656 section 12.2.
+    fn channel_bind(&mut self, request: &Authenticated<'_>) -> Outcome {
+        let Some(key) = request.allocation else { return Err(Code::AllocationMismatch.into()) };
+        let peer = request.message.xor_address(Attribute::XOR_PEER_ADDRESS).map_err(|_| Code::BadRequest)?;
+        let peer = peer.ok_or(Code::BadRequest)?;
+        let number = match request.message.get(Attribute::CHANNEL_NUMBER) {
+            Some([high, low, _, _]) => u16::from_be_bytes([*high, *low]),
+            _ => return Err(Code::BadRequest.into()),
+        };
+        if !CHANNELS.contains(&number) {
+            return Err(Code::BadRequest.into());
+        }
+        self.check_peer(key, peer)?;
+        let allocation = &mut self.allocations[key];
+        if !allocation.has_room_for(request.now, &[peer.ip()], self.config.max_permissions) {
+            return Err(Code::InsufficientCapacity.into());
+        }
+        allocation.bind(request.now, number, peer, self.config.max_channels).map_err(|error| match error {
+            ChannelError::Taken => Code::BadRequest,
+            ChannelError::Full => Code::InsufficientCapacity,
+        })?;
+        allocation.permit(request.now, peer.ip());
+        Ok(Some(Body::Done))
+    }
+
+    fn check_peer(&self, key: AllocationKey, peer: SocketAddr) -> Result<(), Failure> {
+        if !self.allocations[key].has_family(Family::of(peer)) {
+            return Err(Code::PeerFamilyMismatch.into());
+        }
+        if !self.config.peers.permits_some_port(peer.ip()) {
+            return Err(Code::Forbidden.into());
+        }
+        Ok(())
+    }
+}
+
+fn binding(message: &Message<'_>, remote: SocketAddr) -> Body {
+    let unknown = message.unknown_required(known_attributes(Method::BINDING));
+    if unknown.is_empty() {
+        Body::Mapped(remote)
+    } else {
+        Body::Failure(Failure { unknown, ..Code::UnknownAttribute.into() })
+    }
+}
+
+fn allocated(allocation: &Allocation, failed_family: Option<Family>) -> Body {
+    Body::Allocated(Box::new(Allocated {
+        relayed: allocation.relays.iter().map(|relay| relay.address).collect(),
+        failed_family,
+        mapped: allocation.terms.remote,
+        lifetime: allocation.terms.lifetime,
+        reservation: allocation.reservation,
+    }))
+}
+
+/// The attributes that are understood in requests of a method, besides those of every method.
+fn known_attributes(method: Method) -> &'static [Attribute] {
+    macro_rules! with_common {
+        ($($attribute:ident),*) => {
+            &[
+                Attribute::USERNAME,
+                Attribute::MESSAGE_INTEGRITY,
+                Attribute::MESSAGE_INTEGRITY_SHA256,
+                Attribute::PASSWORD_ALGORITHM,
+                Attribute::REALM,
+                Attribute::NONCE,
+                $(Attribute::$attribute,)*
+            ]
+        };
+    }
+    match method {
+        Method::ALLOCATE => {
+            with_common!(REQUESTED_TRANSPORT, REQUESTED_ADDRESS_FAMILY, LIFETIME, EVEN_PORT, RESERVATION_TOKEN)
+        }
+        Method::REFRESH => with_common!(LIFETIME, REQUESTED_ADDRESS_FAMILY),
+        Method::CREATE_PERMISSION => with_common!(XOR_PEER_ADDRESS),
+        Method::CHANNEL_BIND => with_common!(XOR_PEER_ADDRESS, CHANNEL_NUMBER),
+        _ => with_common!(),
+    }
+}
