@@ -35,6 +35,7 @@ const client = new GatewayClient({
   clock: workerClock(import.meta.url),
   transport: transport === 'websocket' || transport === 'polling' ? transport : 'auto',
   audio: query.get('audioProcessing') === 'off' ? rawAudioConstraints : defaultAudioConstraints,
+  rtcConfiguration: query.get('relay') === 'only' ? { iceTransportPolicy: 'relay' } : {},
   getUserMedia: async (constraints) => {
     // A clone, because the end of a call stops its tracks.
     if (handle.mediaStream) return handle.mediaStream.clone();
