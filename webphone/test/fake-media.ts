@@ -29,7 +29,6 @@ export class FakeStream {
 export class FakePeerConnection {
   readonly configuration: RTCConfiguration;
   readonly offers: RTCOfferOptions[] = [];
-  readonly candidates: string[] = [];
   readonly senders: Array<{ track: FakeTrack | null }> = [];
   localDescription: { type: string; sdp: string } | null = null;
   remoteDescription: { type: string; sdp: string } | null = null;
@@ -58,9 +57,6 @@ export class FakePeerConnection {
   async setRemoteDescription(description: { type: string; sdp: string }): Promise<void> {
     this.signalingState = description.type === 'offer' ? 'have-remote-offer' : 'stable';
     this.remoteDescription = description;
-  }
-  async addIceCandidate({ candidate }: { candidate: string }): Promise<void> {
-    this.candidates.push(candidate);
   }
   addTrack(track: FakeTrack): void {
     this.senders.push({ track });

@@ -259,10 +259,6 @@ export class Call extends Emitter<CallEvents> {
         return;
       case 'call.answered':
         return this.#answered();
-      case 'call.updated':
-        return this.#changed();
-      case 'call.candidate':
-        return void this.#link?.addCandidate(String(params['candidate'] ?? ''), String(params['mid'] ?? '0'));
       case 'call.held':
       case 'call.resumed':
         this.#held = { ...this.#held, [params['by'] === 'local' ? 'local' : 'remote']: method === 'call.held' };

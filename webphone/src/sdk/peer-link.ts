@@ -26,7 +26,6 @@ export class PeerLink {
   #closed = false;
   #trickling = false;
   #localCandidates: Array<{ candidate: string; mid: string }> = [];
-  #remoteCandidates: RTCIceCandidateInit[] = [];
   #restarts = 0;
   #restarting = false;
   #state: MediaState = 'new';
@@ -63,12 +62,6 @@ export class PeerLink {
   trickle(): void {
     this.#trickling = true;
     for (const { candidate, mid } of this.#localCandidates.splice(0)) this.#host.sendCandidate(candidate, mid);
-  }
-
-  async addCandidate(candidate: string, mid: string): Promise<void> {
-    const init = { candidate, sdpMid: mid };
-    if (!this.#pc.remoteDescription) this.#remoteCandidates.push(init);
-    else await this.#pc.addIceCandidate(init).catch(() => {});
   }
 
   async replaceTrack(stream: MediaStream): Promise<void> {
@@ -138,7 +131,6 @@ export class PeerLink {
   async #remote(pc: RTCPeerConnection, description: RTCSessionDescriptionInit): Promise<void> {
     await pc.setRemoteDescription(description);
     if (description.type === 'offer') this.#addTracks(pc);
-    for (const candidate of this.#remoteCandidates.splice(0)) await pc.addIceCandidate(candidate).catch(() => {});
   }
 
   async #restartIce(): Promise<void> {
