@@ -204,6 +204,20 @@ test('a call waits for another gateway to take it over; without one, the next ga
   }
 });
 
+test('the name stays while a gateway that is gone is waited for', async () => {
+  for (const notice of ['none', 'draining'] as const) {
+    const { client, gateway, clock } = make();
+    await client.signIn('1001', 'pw');
+    gateway.down.add('http://gw/');
+    if (notice === 'draining') gateway.last.notify(1, 'server.draining', { text: 'Maintenance.' });
+    else gateway.last.break();
+    await clock.advance(60_000);
+    assert.deepEqual([client.state, client.user, client.displayName], ['reconnecting', '1001', 'Demo'], notice);
+    await client.signOut();
+    assert.deepEqual([client.state, client.user, client.displayName], ['signedOut', undefined, undefined], notice);
+  }
+});
+
 test('a displaced sign-in stays away, whether told by notification or by the closing link', async () => {
   for (const tell of ['notification', 'close'] as const) {
     const { client, gateway, clock } = make();

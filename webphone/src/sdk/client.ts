@@ -81,6 +81,8 @@ export class GatewayClient extends Emitter<ClientEvents> {
   #state: ClientState = 'signedOut';
   #connection: Connection | undefined;
   #signIn: SignInResult | undefined;
+  /** Stays while a new sign-in takes the place of a lost one. */
+  #identity: Pick<SignInResult, 'user' | 'displayName'> | undefined;
   #credentials: Credentials | undefined;
   #creating = 0;
   #draining = false;
@@ -106,10 +108,10 @@ export class GatewayClient extends Emitter<ClientEvents> {
   }
   /** Who is signed in. */
   get user(): string | undefined {
-    return this.#signIn?.user;
+    return this.#identity?.user;
   }
   get displayName(): string | undefined {
-    return this.#signIn?.displayName ?? undefined;
+    return this.#identity?.displayName ?? undefined;
   }
   get transport(): TransportKind | undefined {
     return this.#connection?.transport.kind;
@@ -282,6 +284,7 @@ export class GatewayClient extends Emitter<ClientEvents> {
   #linked(connection: Connection, result: SignInResult): void {
     this.#connection = connection;
     this.#signIn = result;
+    this.#identity = result;
     connection.start(result.heartbeatMs ?? 4000, result.deadAfterMs ?? 10_000, () => this.#sequence.last);
     this.#setState('signedIn');
     for (const wake of this.#waiting.splice(0)) wake();
@@ -350,6 +353,7 @@ export class GatewayClient extends Emitter<ClientEvents> {
     this.#connection = undefined;
     connection?.close();
     this.#signIn = undefined;
+    this.#identity = undefined;
     this.#credentials = undefined;
     this.#draining = false;
     this.#early.clear();
