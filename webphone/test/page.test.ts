@@ -49,13 +49,26 @@ function documented(from: string, to: string): string[] {
 
 test('every documented error has a text of its own for people', () => {
   const rows = documented('| reason | when |', 'A call that fails');
-  const reasons = rows.filter((reason) => reason.includes('_') || ['unavailable', 'unroutable'].includes(reason));
-  assert.ok(reasons.length >= 18, `${reasons.length}`);
+  // Candidates fail unseen; that there is no way to a number is said of the call.
+  const elsewhere = ['bad_candidate', 'unroutable'];
+  const reasons = rows.filter((reason) => (reason.includes('_') && !elsewhere.includes(reason)) || reason === 'unavailable');
+  assert.ok(reasons.length >= 17, `${reasons.length}`);
   for (const reason of reasons) {
     const text = errorText(new GatewayError(-32000, reason, ''));
     assert.ok(text.length > 15 && text.endsWith('.'), `${reason}: ${text}`);
     assert.notEqual(text, GENERIC, reason);
   }
+});
+
+test('a call that the gateway refuses ends in words of the page', () => {
+  const call = { parties: {}, remoteParty: '1002', direction: 'outgoing' } as unknown as Call;
+  const told = (reason: string) => endText(call, { reason, text: 'Words of the gateway.', by: 'gateway' });
+  for (const reason of ['bad_number', 'unsupported_scheme', 'no_common_codec', 'not_signed_in', 'too_many', 'unavailable']) {
+    assert.deepEqual(told(reason), { text: errorText(new GatewayError(-32000, reason, '')), bad: true }, reason);
+  }
+  assert.equal(told('unroutable').text, '1002 cannot be reached: there is no way to that number.');
+  // What has the name of an error of the link says something else of a call.
+  for (const reason of ['unreachable', 'failure']) assert.equal(told(reason).text, 'Words of the gateway.', reason);
 });
 
 test('every documented end of a call is told', () => {

@@ -25,10 +25,8 @@ const ERRORS: Record<string, string> = {
   bad_sdp: 'The gateway could not make sense of what this browser offered. Please try another browser.',
   no_audio: 'This browser offered no sound. Please check the microphone and try again.',
   no_common_codec: 'This browser and the gateway have no audio format in common. Please try another browser.',
-  bad_candidate: 'A network path was not understood. The call goes on with the others.',
   bad_number: 'That is not a number or name that can be called.',
   unsupported_scheme: 'Only sip: addresses can be called, no sips: or tel: ones.',
-  unroutable: 'There is no way to that number.',
   not_supported: 'This gateway cannot do that.',
   wrong_state: 'That is not possible at this point of the call.',
   unknown_call: 'That call is already over.',
@@ -43,6 +41,9 @@ const ENDS: Record<string, string> = {
   not_found: 'is not a number that exists.',
   unroutable: 'cannot be reached: there is no way to that number.',
 };
+
+/** Ends that bear the name of an error and mean something else: not the gateway is unreachable, but the far side. */
+const NO_ERRORS = ['unreachable', 'failure'];
 
 export function errorText(error: unknown): string {
   return ERRORS[reasonOf(error)] ?? (error instanceof Error && error.message ? error.message : 'Something went wrong.');
@@ -99,7 +100,9 @@ export interface EndText {
 
 export function endText(call: Call, end: CallEnd): EndText {
   const party = call.parties.displayName || call.remoteParty;
-  if (end.by === 'local' && ERRORS[end.reason]) return { text: ERRORS[end.reason] ?? end.text, bad: true };
+  const isError = end.by === 'local' || (end.by === 'gateway' && !NO_ERRORS.includes(end.reason));
+  const error = isError ? ERRORS[end.reason] : undefined;
+  if (error) return { text: error, bad: true };
   const known = call.direction === 'outgoing' ? ENDS[end.reason] : undefined;
   if (known) return { text: `${party} ${known}`, bad: true };
   const normal = ['hangup', 'cancelled', 'rejected', 'answered_elsewhere'].includes(end.reason);
