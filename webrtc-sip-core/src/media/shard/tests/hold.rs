@@ -3,7 +3,7 @@
 use crate::codec::CodecKind;
 use crate::ids::LegId;
 use crate::io::DropReason;
-use crate::media::{LegStats, MediaCommand, MediaEvent};
+use crate::media::MediaCommand;
 use crate::rtp::rtcp;
 
 use super::calls::talk;
@@ -21,15 +21,6 @@ fn hold_and_unbridged_legs_hear_nothing() {
     world.command(MediaCommand::Unbridge { leg: LegId(100) });
     talk(&mut world, 20, 0, 0, 8_000);
     assert_eq!((world.phones[0].heard.len(), world.browsers[0].heard.len()), (0, 20));
-}
-
-/// The figures of a leg from its last report.
-fn last_figures(world: &World, leg: u64) -> LegStats {
-    let figures = world.events.iter().rev().find_map(|event| match event {
-        MediaEvent::Stats { leg: of, stats } if *of == LegId(leg) => Some(*stats),
-        _ => None,
-    });
-    figures.expect("a bridged leg reports")
 }
 
 #[test]
@@ -50,7 +41,7 @@ fn what_arrives_during_hold_is_no_loss() {
             }
         }
         for (leg, name) in [(100, "browser"), (200, "phone")] {
-            let figures = last_figures(&world, leg);
+            let figures = world.last_figures(leg);
             assert!(figures.packets_received > 400, "{name}, {codec:?}: {figures:?}");
             assert_eq!(figures.packets_lost, 0, "{name}, {codec:?}");
         }

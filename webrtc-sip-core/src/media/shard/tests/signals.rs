@@ -6,7 +6,7 @@ use crate::codec::CodecKind;
 use crate::crypto::{CryptoProvider, DtlsCertificate};
 use crate::ids::LegId;
 use crate::io::{DropReason, PacketBuf};
-use crate::media::{DtlsRole, DtmfDigit, LegStats, MediaCommand, MediaEvent, MediaFailure};
+use crate::media::{DtlsRole, DtmfDigit, MediaCommand, MediaEvent, MediaFailure};
 use crate::rtp::dtmf::TelephoneEvent;
 use crate::rtp::rtcp::{self, RtcpWriter, SenderInfo};
 use crate::rtp::{DtmfSender, OutgoingSource, RtpPacket};
@@ -155,11 +155,7 @@ fn reports_go_both_ways_and_end_with_bye() {
     assert!(last.sender_info.unwrap().packets > 300);
     assert!((24..=27).contains(&last.blocks[0].fraction_lost), "{}", last.blocks[0].fraction_lost);
     assert_eq!(last.blocks[0].last_sender_report, 1 << 16);
-    let stats = world.events.iter().rev().find_map(|event| match event {
-        MediaEvent::Stats { leg, stats } if *leg == LegId(100) => Some(*stats),
-        _ => None,
-    });
-    let stats: LegStats = stats.unwrap();
+    let stats = world.last_figures(100);
     assert_eq!((stats.remote_packets_lost, stats.remote_jitter_us), (7, 10_000));
     assert!(stats.round_trip_us.is_some());
     assert!(stats.packets_received > 400 && stats.packets_sent > 400);

@@ -9,7 +9,7 @@ use crate::ids::{LegId, ShardId};
 use crate::io::{PacketBuf, SocketId, Transmit};
 use crate::media::testing::{Heard, SimulatedBrowser, candidate_line};
 use crate::media::{
-    AudioConfig, AudioFormat, DtlsRole, DtmfFormat, IceCredentials, MediaCommand, MediaEvent, MediaShard,
+    AudioConfig, AudioFormat, DtlsRole, DtmfFormat, IceCredentials, LegStats, MediaCommand, MediaEvent, MediaShard,
     PlainLegConfig, ShardConfig, WebRtcLegConfig, WebRtcRemote, WebRtcSocket,
 };
 use crate::rng::Rng;
@@ -308,6 +308,15 @@ impl World {
 
     pub(super) fn connected(&self, leg: u64) -> usize {
         self.saw(|event| matches!(event, MediaEvent::Connected { leg: seen } if *seen == LegId(leg)))
+    }
+
+    /// The figures of a bridged leg from its last report.
+    pub(super) fn last_figures(&self, leg: u64) -> LegStats {
+        let figures = self.events.iter().rev().find_map(|event| match event {
+            MediaEvent::Stats { leg: of, stats } if *of == LegId(leg) => Some(*stats),
+            _ => None,
+        });
+        figures.expect("a bridged leg reports")
     }
 
     /// A browser and a phone in a call, connected.
