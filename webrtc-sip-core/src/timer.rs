@@ -3,7 +3,18 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::hash::Hash;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// The longest wait there is. A configured one beyond it is taken for it, so that its end is a point in time on every
+/// system's clock.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// Cuts configured waits to [`LONGEST_WAIT`].
+pub(crate) fn cut_waits<'a>(waits: impl IntoIterator<Item = &'a mut Duration>) {
+    for wait in waits {
+        *wait = (*wait).min(LONGEST_WAIT);
+    }
+}
 
 /// Deadlines, at most one per key. A key says what is due and for whom, for example `(TransactionId, TimerB)`.
 ///

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::EndReason;
+use crate::timer::LONGEST_WAIT;
 
 /// One of the two legs of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -128,8 +129,8 @@ impl Call {
             phase: CallPhase::Calling,
             started_at: now,
             answered_at: None,
-            ring_deadline: Some(now + ring_timeout),
-            media_recovery,
+            ring_deadline: Some(now + ring_timeout.min(LONGEST_WAIT)),
+            media_recovery: media_recovery.min(LONGEST_WAIT),
             media_deadlines: [None; 2],
             held: [false; 2],
             actions: VecDeque::new(),
@@ -146,6 +147,7 @@ impl Call {
         lost: [bool; 2],
         media_recovery: Duration,
     ) -> Self {
+        let media_recovery = media_recovery.min(LONGEST_WAIT);
         Call {
             phase: CallPhase::Answered,
             started_at,
@@ -330,6 +332,15 @@ mod tests {
             call.handle_left(by, EndReason::Hangup);
             assert_eq!(ending(&actions(&mut call)).unwrap().reason, expected);
         }
+    }
+
+    #[test]
+    fn waits_end_however_long_they_are() {
+        let now = Instant::now();
+        let mut call = Call::new(now, Duration::MAX, Duration::MAX);
+        assert_eq!(call.poll_timeout(), Some(now + LONGEST_WAIT));
+        call.handle_media_lost(now, Side::Caller);
+        Call::restored(now, now, now, [false; 2], [true; 2], Duration::MAX).handle_timeout(now + LONGEST_WAIT);
     }
 
     #[test]

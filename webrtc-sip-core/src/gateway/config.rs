@@ -7,6 +7,7 @@ use crate::codec::CodecKind;
 use crate::ids::ShardId;
 use crate::io::SocketId;
 use crate::net::IpNetwork;
+use crate::timer::cut_waits;
 
 use super::TurnAccess;
 
@@ -65,6 +66,24 @@ pub struct GatewayConfig {
     pub max_pending_notifications: usize,
     /// Bytes of one client message.
     pub max_client_message_bytes: usize,
+}
+
+impl GatewayConfig {
+    pub(super) fn with_waits_cut(mut self) -> Self {
+        cut_waits([
+            &mut self.sip_t1,
+            &mut self.ring_timeout,
+            &mut self.resume_window,
+            &mut self.dead_after,
+            &mut self.heartbeat,
+            &mut self.sign_in_lifetime,
+            &mut self.poll_wait,
+            &mut self.media_recovery,
+        ]);
+        cut_waits(self.turn.as_mut().map(|turn| &mut turn.lifetime));
+        cut_waits(self.proxy.as_mut().map(|proxy| &mut proxy.registration_lifetime));
+        self
+    }
 }
 
 impl Default for GatewayConfig {

@@ -106,6 +106,7 @@ impl Gateway {
         crypto: CryptoProvider,
         seed: &Seed,
     ) -> Self {
+        let config = config.with_waits_cut();
         let sockets = config
             .sip_sockets
             .iter()

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::call::EndReason;
 use crate::ids::{LinkId, ShardId, SignInId};
+use crate::timer::LONGEST_WAIT;
 
 use super::client::rpc::{self, Method, Resume, RpcError, SignIn};
 use super::client::{ClientEvent, SignInSnapshot};
@@ -219,7 +220,8 @@ impl Gateway {
 
     /// A sign-in that another instance had, unless it is here already.
     pub(super) fn restore_sign_in(&mut self, now: Instant, shard: ShardId, snapshot: SignInSnapshot) -> SignInId {
-        let expires_at = now + snapshot.expires_at.duration_since(self.wall_clock_now()).unwrap_or_default();
+        let left = snapshot.expires_at.duration_since(self.wall_clock_now()).unwrap_or_default();
+        let expires_at = now + left.min(LONGEST_WAIT);
         let (id, is_new) = self.clients.restore(now, shard, expires_at, snapshot);
         if is_new {
             *self.sign_ins_per_shard.entry(shard).or_default() += 1;

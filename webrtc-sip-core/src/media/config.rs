@@ -7,6 +7,7 @@ use crate::codec::OpusSettings;
 use crate::crypto::DtlsCertificate;
 use crate::ids::ShardId;
 use crate::io::SocketId;
+use crate::timer::cut_waits;
 
 use super::jitter::JitterConfig;
 
@@ -63,6 +64,11 @@ impl ShardConfig {
             opus: OpusSettings::default(),
             jitter: JitterConfig::default(),
         }
+    }
+
+    pub(super) fn with_waits_cut(mut self) -> Self {
+        cut_waits([&mut self.ice_timeout, &mut self.media_timeout, &mut self.stats_interval, &mut self.relatch_after]);
+        self
     }
 }
 

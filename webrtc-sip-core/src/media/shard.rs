@@ -114,7 +114,7 @@ impl MediaShard {
         let demux = Demux::new(&config.webrtc_sockets);
         Ok(MediaShard {
             rng: Rng::split(seed, "media"),
-            config,
+            config: config.with_waits_cut(),
             dtls: Arc::new(dtls),
             crypto,
             now,

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::io::SocketId;
+use crate::timer::cut_waits;
 
 use super::PeerPolicy;
 
@@ -41,6 +42,13 @@ pub struct TurnConfig {
     pub max_channels: usize,
     /// Answers to unauthenticated requests a second, for each network of clients (a /24, a /56).
     pub max_refusals: u32,
+}
+
+impl TurnConfig {
+    pub(super) fn with_waits_cut(mut self) -> Self {
+        cut_waits([&mut self.nonce_lifetime, &mut self.default_lifetime, &mut self.max_lifetime]);
+        self
+    }
 }
 
 impl Default for TurnConfig {

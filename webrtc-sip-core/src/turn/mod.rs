@@ -118,6 +118,7 @@ impl std::fmt::Debug for TurnServer {
 impl TurnServer {
     /// A server without allocations.
     pub fn new(now: Instant, wall_clock: SystemTime, config: TurnConfig, crypto: CryptoProvider) -> Self {
+        let config = config.with_waits_cut();
         TurnServer {
             listeners: config.listeners.iter().map(|listener| (listener.socket, listener.address)).collect(),
             credentials: Credentials::new(&config.realm, &config.users, &config.secrets),

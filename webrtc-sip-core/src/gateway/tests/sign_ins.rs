@@ -1,11 +1,38 @@
 //! Signing in and out, and how calls end.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::fixture::*;
-use crate::gateway::{Answer, GatewayConfig, Identity};
+use crate::gateway::{Answer, GatewayConfig, Identity, SipProxy, TurnAccess};
 use crate::ids::LinkId;
 use crate::sip::Method;
+use crate::timer::LONGEST_WAIT;
+
+#[test]
+fn waits_without_end_are_cut() {
+    let forever = Duration::MAX;
+    let proxy = with_proxy("192.0.2.7").proxy.map(|proxy| SipProxy { registration_lifetime: forever, ..proxy });
+    let mut f = Fixture::new(GatewayConfig {
+        sip_t1: forever,
+        ring_timeout: forever,
+        resume_window: forever,
+        dead_after: forever,
+        heartbeat: forever,
+        sign_in_lifetime: forever,
+        poll_wait: forever,
+        media_recovery: forever,
+        proxy,
+        turn: Some(TurnAccess { urls: Vec::new(), secret: "s".to_owned(), lifetime: forever }),
+        ..config()
+    });
+    f.sign_in(ALICE, "1001");
+    let refreshed = f.ask(ALICE, "session.refresh", json!({}));
+    assert_eq!(refreshed["result"]["expiresInMs"], LONGEST_WAIT.as_millis() as u64, "{refreshed}");
+    f.phone("INVITE", 1, None, "", &sdp(1, "sendrecv"));
+    f.offered(ALICE);
+}
 
 /// RFC 3262 section 3: the 200 waits for the PRACK, so there is no dialog that a BYE could end.
 #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::io::SocketId;
 use crate::sip::transaction::TimerValues;
+use crate::timer::cut_waits;
 
 /// What an [`super::Endpoint`] needs to know. Only `sockets` has no usable default.
 #[derive(Clone, Debug)]
@@ -29,6 +30,14 @@ pub struct EndpointConfig {
     pub flow_idle: Duration,
     /// What the endpoint may hold.
     pub limits: EndpointLimits,
+}
+
+impl EndpointConfig {
+    pub(super) fn with_waits_cut(mut self) -> Self {
+        let TimerValues { t1, t2, t4 } = &mut self.timers;
+        cut_waits([t1, t2, t4, &mut self.invite_expiry, &mut self.flow_idle]);
+        self
+    }
 }
 
 impl Default for EndpointConfig {

@@ -154,7 +154,7 @@ impl Endpoint {
     pub fn new(config: EndpointConfig, crypto: CryptoProvider, seed: &Seed) -> Self {
         let limits = config.limits;
         Endpoint {
-            config,
+            config: config.with_waits_cut(),
             rng: Rng::split(seed, "sip"),
             crypto,
             latest: None,

@@ -11,6 +11,7 @@ use super::{DialogTimer, Endpoint, TimerKey};
 use crate::ids::DialogId;
 use crate::sip::dialog::Dialog;
 use crate::sip::{CallIdHeader, NameAddr};
+use crate::timer::LONGEST_WAIT;
 
 /// Everything that another endpoint needs to go on with a dialog, without passwords. Header values stand as on the wire.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,9 +123,13 @@ impl Endpoint {
         usage.credentials = credentials;
         let dialog = self.usages.insert(usage);
         if let Some((interval, we_refresh)) = snapshot.session_interval {
-            self.set_session_timer(now, dialog, Some(SessionTimer { interval, we_refresh }));
+            self.set_session_timer(
+                now,
+                dialog,
+                Some(SessionTimer { interval: interval.min(LONGEST_WAIT), we_refresh }),
+            );
             if let Some(left) = snapshot.session_expires_in {
-                self.set_dialog_timer(dialog, DialogTimer::SessionExpired, now + left);
+                self.set_dialog_timer(dialog, DialogTimer::SessionExpired, now + left.min(LONGEST_WAIT));
             }
             if we_refresh {
                 // The old owner may have missed one.
