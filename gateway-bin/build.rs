@@ -21,7 +21,8 @@ fn main() {
     let manifest = PathBuf::from(env::var("CARGO_MANIFEST_DIR").expect("cargo sets it"));
     let webphone = manifest.parent().expect("the package lies in the workspace").join("webphone");
     let dist = webphone.join("dist");
-    for input in INPUTS.iter().chain(&["src", "dist"]) {
+    // Not `dist`: what this script writes would call for it again.
+    for input in INPUTS.iter().chain(&["src"]) {
         println!("cargo::rerun-if-changed={}", webphone.join(input).display());
     }
     if is_stale(&webphone, &dist)
@@ -30,17 +31,23 @@ fn main() {
         eprintln!("\nThe softphone page in {} can't be built: {problem}\n", webphone.display());
         std::process::exit(1);
     }
-    let entries: String = FILES
-        .iter()
-        .map(|(name, content_type)| {
-            let file = dist.join(name);
-            format!(
-                "    Asset {{ name: {name:?}, content_type: {content_type:?}, bytes: include_bytes!({file:?}) }},\n"
-            )
-        })
-        .collect();
-    let out = PathBuf::from(env::var("OUT_DIR").expect("cargo sets it")).join("assets.rs");
-    fs::write(out, format!("pub(super) static ASSETS: &[Asset] = &[\n{entries}];\n")).expect("OUT_DIR can be written");
+    embed(&dist, &PathBuf::from(env::var("OUT_DIR").expect("cargo sets it")));
+}
+
+/// Copies the page to `out`, where nobody else changes or removes it, and lists it for `page.rs`.
+fn embed(dist: &Path, out: &Path) {
+    let entry = |(name, content_type): &(&str, &str)| {
+        let file = out.join(name);
+        // Written only where it differs: a new time alone would compile the package again.
+        let page = fs::read(dist.join(name)).expect("the page's build made it");
+        if fs::read(&file).ok().as_ref() != Some(&page) {
+            fs::write(&file, page).expect("OUT_DIR can be written");
+        }
+        format!("    Asset {{ name: {name:?}, content_type: {content_type:?}, bytes: include_bytes!({file:?}) }},\n")
+    };
+    let entries: String = FILES.iter().map(entry).collect();
+    let list = format!("pub(super) static ASSETS: &[Asset] = &[\n{entries}];\n");
+    fs::write(out.join("assets.rs"), list).expect("OUT_DIR can be written");
 }
 
 fn is_stale(webphone: &Path, dist: &Path) -> bool {
