@@ -45,6 +45,7 @@ check 'format' cargo fmt --all --check
 check 'lints' cargo clippy --workspace --all-targets --quiet -- -D warnings
 check 'dependencies of the core' scripts/check-core-deps.sh
 check 'layers of the core' scripts/check-core-layers.sh
+check 'a second build has nothing to do' scripts/check-second-build.sh
 
 part 'Rust tests' cargo test --workspace --exclude simulator --no-fail-fast --quiet
 count "$(sum '[0-9]+ passed;')" "$(sum '[0-9]+ failed;')"
