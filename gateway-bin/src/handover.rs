@@ -12,8 +12,10 @@ use crate::Running;
 use crate::control::Inside;
 
 impl Running {
-    /// Writes down every answered call whose media are connected. The calls go on here meanwhile.
+    /// Writes down every answered call whose media are connected. The calls go on here meanwhile. Who asks while others
+    /// do waits for them.
     pub async fn snapshot_calls(&self) -> Vec<CallSnapshot> {
+        let _turn = self.snapshots.lock().await;
         let (reply, snapshots) = oneshot::channel();
         let _ = self.control.inside.send(Inside::Snapshot(reply)).await;
         // Nothing is answered when the control task is gone, and its calls with it.

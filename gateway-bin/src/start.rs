@@ -53,6 +53,8 @@ pub struct Running {
     phase: Arc<SharedPhase>,
     tls: Option<TlsSettings>,
     drained: Mutex<Option<oneshot::Receiver<()>>>,
+    /// Held by whoever has the calls written down.
+    pub(crate) snapshots: Mutex<()>,
     pub(crate) control_task: JoinHandle<Result<(), Broken>>,
     /// Listeners, and the phone for the test numbers.
     pub(crate) tasks: Vec<JoinHandle<()>>,
@@ -170,6 +172,7 @@ async fn bring_up(
         phase,
         tls,
         drained: Mutex::new(Some(drained)),
+        snapshots: Mutex::new(()),
         control_task,
         tasks,
     })

@@ -20,28 +20,28 @@ struct Collection {
     reply: oneshot::Sender<Vec<CallSnapshot>>,
 }
 
-/// The collections that aren't complete.
+/// The collection that isn't complete. There is one at a time: whoever asks for another waits for it or gave it up.
 #[derive(Debug, Default)]
-pub(crate) struct Snapshots(Vec<Collection>);
+pub(crate) struct Snapshots(Option<Collection>);
 
 impl Snapshots {
     fn begin(&mut self, calls: &[CallId], reply: oneshot::Sender<Vec<CallSnapshot>>) {
-        self.0.push(Collection { waiting: calls.iter().copied().collect(), written: Vec::new(), reply });
+        self.0 = Some(Collection { waiting: calls.iter().copied().collect(), written: Vec::new(), reply });
         self.answer();
     }
 
     /// A call was written down, or can't be.
     pub(super) fn add(&mut self, call: CallId, snapshot: Option<&CallSnapshot>) {
-        for collection in &mut self.0 {
-            if collection.waiting.remove(&call) {
-                collection.written.extend(snapshot.cloned());
-            }
+        if let Some(collection) = &mut self.0
+            && collection.waiting.remove(&call)
+        {
+            collection.written.extend(snapshot.cloned());
+            self.answer();
         }
-        self.answer();
     }
 
     fn answer(&mut self) {
-        for Collection { written, reply, .. } in self.0.extract_if(.., |collection| collection.waiting.is_empty()) {
+        if let Some(Collection { written, reply, .. }) = self.0.take_if(|collection| collection.waiting.is_empty()) {
             // Whoever asked may have given up.
             let _ = reply.send(written);
         }
@@ -80,11 +80,23 @@ mod tests {
         assert!(none.try_recv().unwrap().is_empty());
         let (reply, mut both) = oneshot::channel();
         snapshots.begin(&[CallId(1), CallId(2)], reply);
-        let (reply, mut second) = oneshot::channel();
-        snapshots.begin(&[CallId(2)], reply);
         snapshots.add(CallId(2), None);
-        assert!(second.try_recv().unwrap().is_empty() && both.try_recv().is_err());
+        assert!(both.try_recv().is_err());
         snapshots.add(CallId(1), None);
-        assert!(both.try_recv().is_ok() && snapshots.0.is_empty());
+        assert!(both.try_recv().is_ok() && snapshots.0.is_none());
+    }
+
+    #[test]
+    fn a_collection_that_was_given_up_makes_room() {
+        let mut snapshots = Snapshots::default();
+        let (reply, given_up) = oneshot::channel();
+        snapshots.begin(&[CallId(1)], reply);
+        drop(given_up);
+        let (reply, mut next) = oneshot::channel();
+        snapshots.begin(&[CallId(2)], reply);
+        snapshots.add(CallId(1), None);
+        assert!(next.try_recv().is_err());
+        snapshots.add(CallId(2), None);
+        assert!(next.try_recv().is_ok());
     }
 }
