@@ -1,5 +1,6 @@
 //! Signalling over WebSocket.
 
+use std::error::Error;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::http::header;
 use axum::response::Response;
 use tokio::sync::mpsc;
+use tungstenite::error::CapacityError;
 
 use super::HttpState;
 use super::client::Client;
@@ -91,9 +93,10 @@ async fn carry(state: &HttpState, mut socket: WebSocket, source: IpAddr) {
     }
 }
 
-/// Whether a message was longer than is taken. The library that the error comes from isn't ours to name.
+/// Whether a message was longer than is taken.
 fn is_too_big(error: &axum::Error) -> bool {
-    error.to_string().contains("too long")
+    let source = error.source().and_then(|source| source.downcast_ref());
+    matches!(source, Some(tungstenite::Error::Capacity(CapacityError::MessageTooLong { .. })))
 }
 
 async fn close(socket: &mut WebSocket, code: u16) {
