@@ -1,11 +1,12 @@
 # The project's commands. Each sets up what it needs first; setting up is quick when there is nothing to do.
 
-.PHONY: run test bench fmt lint setup real-peers help
+.PHONY: run test bench fuzz fmt lint setup real-peers help
 
 help:
 	@echo "make run         build the gateway and start it with demo users on http://127.0.0.1:8080/"
 	@echo "make test        run every test, calls with real browsers and SIP phones included"
 	@echo "make bench       measure calls, users and packets beside floors and aims (about five minutes)"
+	@echo "make fuzz        look for inputs that break a target: TARGET=stun_message SECS=60"
 	@echo "make fmt         format the code"
 	@echo "make lint        check format, lints and dependencies"
 	@echo "make setup       install what the commands above need"
@@ -24,6 +25,14 @@ bench:
 	cargo build --release --package gateway-bin --package benches
 	target/release/load
 	cargo bench --package benches
+
+TARGET ?= stun_message
+SECS ?= 60
+fuzz:
+	@scripts/setup.sh run
+	@cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz
+	@mkdir -p fuzz/corpus/$(TARGET) fuzz/seeds/$(TARGET)
+	cargo fuzz run --sanitizer none $(TARGET) fuzz/corpus/$(TARGET) fuzz/seeds/$(TARGET) -- -max_total_time=$(SECS)
 
 fmt:
 	cargo fmt --all
