@@ -39,25 +39,10 @@ pub enum Broken {
 }
 
 /// Why [`run`](crate::run) came to a bad end.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum RunError {
-    /// It never began.
-    #[error(transparent)]
-    Start(#[from] StartError),
-    /// A part ended unasked.
-    #[error(transparent)]
-    Broken(#[from] Broken),
-}
+pub type RunError = shell::program::RunError<StartError, Broken>;
 
-impl From<io::Error> for RunError {
-    fn from(error: io::Error) -> Self {
-        RunError::Start(error.into())
-    }
-}
-
-impl Failure for RunError {
+impl Failure for StartError {
     fn is_configuration(&self) -> bool {
-        matches!(self, RunError::Start(StartError::Config(_)))
+        matches!(self, StartError::Config(_))
     }
 }

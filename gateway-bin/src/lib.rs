@@ -31,8 +31,7 @@ pub type Order = shell::signals::Order<Config>;
 
 /// Starts a gateway and serves until an order ends it, until nobody is left to give one, or until a part of it breaks.
 pub async fn run(config: Config, orders: mpsc::Receiver<Order>) -> Result<(), RunError> {
-    let running = start(config.clone()).await?;
+    let running = start(config.clone()).await.map_err(RunError::Start)?;
     welcome::print(&config, &running);
-    until_stopped(running, orders, config.shutdown).await?;
-    Ok(())
+    until_stopped(running, orders, config.shutdown).await.map_err(RunError::Broken)
 }

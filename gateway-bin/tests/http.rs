@@ -2,10 +2,10 @@
 
 mod common;
 
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use common::{PATIENCE, config, http, raw, start_with};
+use shell::testing::check_with_promtool;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -137,31 +137,9 @@ async fn metrics_are_on_a_listener_of_their_own() {
     assert!(page.contains("# TYPE wsg_rtp_ports_in_use gauge\nwsg_rtp_ports_in_use 0\n"), "{page}");
     assert!(page.contains("wsg_media_sockets{shard=\"0\"}"), "{page}");
     assert!(http(gateway.http, "GET /metrics HTTP/1.1", "").await.starts_with("HTTP/1.1 404"));
-    check_with_promtool(page.split_once("\r\n\r\n").expect("a whole response").1);
+    // The names that operators know already have a form of their own.
+    check_with_promtool(page.split_once("\r\n\r\n").expect("a whole response").1, "wsg_");
     gateway.stop().await;
-}
-
-/// `promtool check metrics` over our own names. Those that operators know already have a form of their own.
-fn check_with_promtool(page: &str) {
-    let child = Command::new("promtool")
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
-    let mut child = match child {
-        Ok(child) => child,
-        Err(_) if std::env::var_os("CI").is_none() => return eprintln!("skipped: no promtool"),
-        Err(error) => panic!("promtool: {error}"),
-    };
-    let is_ours = |line: &&str| line.trim_start_matches("# HELP ").trim_start_matches("# TYPE ").starts_with("wsg_");
-    let ours: String = page.lines().filter(is_ours).flat_map(|line| [line, "\n"]).collect();
-    let mut stdin = child.stdin.take().expect("it is piped");
-    std::io::Write::write_all(&mut stdin, ours.as_bytes()).expect("promtool reads");
-    drop(stdin);
-    let output = child.wait_with_output().expect("promtool ends");
-    let said = [output.stdout, output.stderr].concat();
-    assert!(output.status.success() && said.is_empty(), "{}", String::from_utf8_lossy(&said));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

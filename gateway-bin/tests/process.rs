@@ -2,10 +2,9 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Child, Command, Stdio};
 
-const PATIENCE: Duration = Duration::from_secs(15);
+use shell::testing::{exit_code, output, signal};
 
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_webrtc-sip-gateway"));
@@ -16,30 +15,6 @@ fn program() -> Command {
         .env("WSG_MEDIA__WEBRTC_PORT", "0")
         .stdin(Stdio::null());
     command
-}
-
-fn output(command: &mut Command) -> (Option<i32>, String, String) {
-    let Output { status, stdout, stderr } = command.output().expect("the program starts");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("it writes text");
-    (status.code(), text(stdout), text(stderr))
-}
-
-fn signal(child: &Child, name: &str) {
-    let status = Command::new("kill").args([name, &child.id().to_string()]).status().expect("kill exists");
-    assert!(status.success());
-}
-
-/// Waits for the end; kills it when it takes too long.
-fn exit_code(mut child: Child) -> Option<i32> {
-    let begun = Instant::now();
-    while begun.elapsed() < PATIENCE {
-        if let Some(status) = child.try_wait().expect("it is our child") {
-            return status.code();
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    child.kill().expect("it is our child");
-    panic!("the program didn't end in time");
 }
 
 #[test]

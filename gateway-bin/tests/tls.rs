@@ -3,55 +3,27 @@
 mod common;
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use common::client::credentials;
 use common::{PATIENCE, config};
 use futures_util::{SinkExt, StreamExt};
-use gateway_bin::config::{Config, Tls};
+use gateway_bin::config::Config;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
+use shell::testing::CertificateFiles;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::tungstenite::Message;
 
-/// Certificate and key in a directory of their own.
-struct Files(PathBuf);
-
-impl Files {
-    fn new(name: &str) -> Self {
-        let directory = std::env::temp_dir().join(format!("wsg-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&directory).expect("there is room");
-        Files(directory)
-    }
-
-    /// Writes a fresh pair; returns the certificate.
-    fn renew(&self) -> CertificateDer<'static> {
-        let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate can be made");
-        std::fs::write(self.tls().certificate, pair.cert.pem()).expect("there is room");
-        std::fs::write(self.tls().key, pair.signing_key.serialize_pem()).expect("there is room");
-        pair.cert.der().clone()
-    }
-
-    fn tls(&self) -> Tls {
-        Tls { certificate: self.0.join("tls.crt"), key: self.0.join("tls.key") }
-    }
-
-    fn config(&self) -> Config {
-        let mut config = config();
-        config.http.tls = Some(self.tls());
-        config
-    }
-}
-
-impl Drop for Files {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all::<&Path>(&self.0);
-    }
+/// With this certificate.
+fn with_tls(files: &CertificateFiles) -> Config {
+    let mut config = config();
+    config.http.tls = Some(files.tls());
+    config
 }
 
 /// A connection that trusts this certificate and no other.
@@ -79,9 +51,9 @@ async fn get(stream: &mut TlsStream<TcpStream>, path: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn signing_in_over_wss() {
-    let files = Files::new("wss");
+    let files = CertificateFiles::new("wsg-wss");
     let certificate = files.renew();
-    let gateway = gateway_bin::start(files.config()).await.expect("the certificate is good");
+    let gateway = gateway_bin::start(with_tls(&files)).await.expect("the certificate is good");
     let stream = connect(gateway.http, &certificate).await.expect("the handshake succeeds");
     let (mut socket, response) =
         tokio_tungstenite::client_async("wss://localhost/v1/ws", stream).await.expect("WebSockets are taken");
@@ -104,9 +76,9 @@ async fn signing_in_over_wss() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reload_takes_the_new_certificate_and_leaves_open_connections_alone() {
-    let files = Files::new("reload");
+    let files = CertificateFiles::new("wsg-reload");
     let first = files.renew();
-    let config = files.config();
+    let config = with_tls(&files);
     let gateway = gateway_bin::start(config.clone()).await.expect("the certificate is good");
     let mut open = connect(gateway.http, &first).await.expect("the handshake succeeds");
     let second = files.renew();

@@ -13,4 +13,6 @@ pub mod metrics;
 pub mod program;
 pub mod signals;
 pub mod telemetry;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod tls;

@@ -1,5 +1,6 @@
 //! A program from its command line to its exit status.
 
+use std::error::Error;
 use std::fmt::Display;
 use std::io;
 use std::path::PathBuf;
@@ -58,6 +59,29 @@ pub trait Configuration: Serialize + Send + Sized + 'static {
 pub trait Failure: Display + From<io::Error> {
     /// Whether the configuration names something that can't be used; the text begins with its key then.
     fn is_configuration(&self) -> bool;
+}
+
+/// Why a program came to a bad end.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError<S, B> {
+    /// It never began.
+    #[error(transparent)]
+    Start(S),
+    /// A part ended unasked.
+    #[error(transparent)]
+    Broken(B),
+}
+
+impl<S: From<io::Error>, B> From<io::Error> for RunError<S, B> {
+    fn from(error: io::Error) -> Self {
+        RunError::Start(error.into())
+    }
+}
+
+impl<S: Failure + Error + 'static, B: Error + 'static> Failure for RunError<S, B> {
+    fn is_configuration(&self) -> bool {
+        matches!(self, RunError::Start(error) if error.is_configuration())
+    }
 }
 
 /// Something that runs and can be told to end.

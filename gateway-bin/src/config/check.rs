@@ -1,9 +1,7 @@
 //! What types alone can't say about the configuration.
 
-use std::fmt::Display;
-use std::ops::RangeInclusive;
-
 use argon2::password_hash::PasswordHash;
+use shell::config::within;
 
 use super::{Config, ConfigError, User};
 
@@ -61,13 +59,6 @@ fn check_numbers(config: &Config) -> Result<(), ConfigError> {
     within("limits.sign_in_hours", limits.sign_in_hours, 1..=365 * 24)?;
     within("shutdown.drain_seconds", shutdown.drain_seconds, 0..=7 * DAY)?;
     within("shutdown.interrupt_drain_seconds", shutdown.interrupt_drain_seconds, 0..=7 * DAY)
-}
-
-fn within<N: PartialOrd + Display>(key: &str, value: N, allowed: RangeInclusive<N>) -> Result<(), ConfigError> {
-    if allowed.contains(&value) {
-        return Ok(());
-    }
-    Err(ConfigError::key(key, format!("must be {} to {}", allowed.start(), allowed.end())))
 }
 
 fn check_http(config: &Config) -> Result<(), ConfigError> {

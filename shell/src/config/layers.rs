@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use config::{Environment, File, FileFormat};
@@ -106,6 +108,17 @@ fn read(file: &Path) -> Result<Toml, ConfigError> {
     let alone = toml(&text);
     config::Config::builder().add_source(alone.clone()).build().map_err(|error| problem(error.to_string()))?;
     Ok(alone)
+}
+
+/// Refuses a number outside of what is `allowed`.
+///
+/// # Errors
+/// It is outside; the text says what is allowed.
+pub fn within<N: PartialOrd + Display>(key: &str, value: N, allowed: RangeInclusive<N>) -> Result<(), ConfigError> {
+    if allowed.contains(&value) {
+        return Ok(());
+    }
+    Err(ConfigError::key(key, format!("must be {} to {}", allowed.start(), allowed.end())))
 }
 
 fn one_line(text: &str) -> String {

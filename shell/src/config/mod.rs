@@ -3,5 +3,5 @@
 mod layers;
 mod values;
 
-pub use layers::{ConfigError, Layers, environment, to_toml};
+pub use layers::{ConfigError, Layers, environment, to_toml, within};
 pub use values::{Network, NotANetwork, Secret};

@@ -1,0 +1,94 @@
+//! What the tests of programs have in common: their processes and their certificates.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use rustls::pki_types::CertificateDer;
+
+use crate::tls::Tls;
+
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Runs a program to its end; its exit status, what it prints, what it complains about.
+pub fn output(command: &mut Command) -> (Option<i32>, String, String) {
+    let Output { status, stdout, stderr } = command.output().expect("the program starts");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("it writes text");
+    (status.code(), text(stdout), text(stderr))
+}
+
+/// Sends a signal by its name, `-TERM`.
+pub fn signal(child: &Child, name: &str) {
+    let status = Command::new("kill").args([name, &child.id().to_string()]).status().expect("kill exists");
+    assert!(status.success());
+}
+
+/// Waits for the end; kills it when it takes too long.
+pub fn exit_code(mut child: Child) -> Option<i32> {
+    let begun = Instant::now();
+    while begun.elapsed() < PATIENCE {
+        if let Some(status) = child.try_wait().expect("it is our child") {
+            return status.code();
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.kill().expect("it is our child");
+    panic!("the program didn't end in time");
+}
+
+/// `promtool check metrics` over the names that begin with `prefix`. Skipped where there is none, which CI has.
+pub fn check_with_promtool(page: &str, prefix: &str) {
+    let child = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut child = match child {
+        Ok(child) => child,
+        Err(_) if std::env::var_os("CI").is_none() => return eprintln!("skipped: no promtool"),
+        Err(error) => panic!("promtool: {error}"),
+    };
+    let is_ours = |line: &&str| line.trim_start_matches("# HELP ").trim_start_matches("# TYPE ").starts_with(prefix);
+    let ours: String = page.lines().filter(is_ours).flat_map(|line| [line, "\n"]).collect();
+    let mut stdin = child.stdin.take().expect("it is piped");
+    stdin.write_all(ours.as_bytes()).expect("promtool reads");
+    drop(stdin);
+    let output = child.wait_with_output().expect("promtool ends");
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success() && said.is_empty(), "{}", String::from_utf8_lossy(&said));
+}
+
+/// A certificate for `localhost` and its key, in a directory of their own.
+#[derive(Debug)]
+pub struct CertificateFiles(PathBuf);
+
+impl CertificateFiles {
+    /// A directory with nothing in it yet; `name` tells it from those of other tests.
+    pub fn new(name: &str) -> Self {
+        let directory = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).expect("there is room");
+        CertificateFiles(directory)
+    }
+
+    /// Writes a fresh pair; returns the certificate.
+    pub fn renew(&self) -> CertificateDer<'static> {
+        let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate can be made");
+        std::fs::write(self.tls().certificate, pair.cert.pem()).expect("there is room");
+        std::fs::write(self.tls().key, pair.signing_key.serialize_pem()).expect("there is room");
+        pair.cert.der().clone()
+    }
+
+    /// Where they are.
+    pub fn tls(&self) -> Tls {
+        Tls { certificate: self.0.join("tls.crt"), key: self.0.join("tls.key") }
+    }
+}
+
+impl Drop for CertificateFiles {
+    fn drop(&mut self) {
+        // The next run makes a directory of another name.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
