@@ -41,6 +41,7 @@ if [ "$what" = test ]; then
   need sipp sip-tester
   need baresip baresip-core
   need kamailio kamailio
+  need turnutils_uclient coturn
   need pulseaudio pulseaudio
   need sox sox
   need espeak-ng espeak-ng

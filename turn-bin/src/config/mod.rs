@@ -1,0 +1,220 @@
+//! Configuration: embedded defaults, a TOML file, environment variables, the command line.
+//!
+//! `WST_` and the upper-case path override any value, with `__` between levels: `WST_RELAY__PORT_LOW=50000`. Unknown
+//! keys are refused, so that a misspelt one is noticed.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use shell::config::Layers;
+use shell::program::Configuration;
+
+mod check;
+
+pub use shell::config::{ConfigError, Network, Secret};
+pub use shell::program::Shutdown;
+pub use shell::telemetry::{Log, LogFormat};
+pub use shell::tls::Tls;
+
+use crate::args::Args;
+use crate::connections::load_tls;
+
+const LAYERS: Layers<'static> = Layers {
+    defaults: include_str!("defaults.toml"),
+    without_file: "",
+    prefix: "WST",
+    list_keys: &["listen", "relay.ips", "relay.external_ips", "relay.allow_peers", "relay.deny_peers", "auth.secrets"],
+};
+
+/// Everything that can be configured. `defaults.toml` beside this file explains each key.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub listen: Vec<SocketAddr>,
+    pub workers: usize,
+    pub relay: Relay,
+    pub auth: Auth,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+    pub http: Http,
+    pub log: Log,
+    pub limits: Limits,
+    pub shutdown: Shutdown,
+    #[serde(default)]
+    pub users: Vec<User>,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Relay {
+    pub ips: Vec<IpAddr>,
+    pub external_ips: Vec<IpAddr>,
+    pub port_low: u16,
+    pub port_high: u16,
+    pub allow_peers: Vec<Network>,
+    pub deny_peers: Vec<Network>,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Auth {
+    pub realm: String,
+    pub secrets: Vec<Secret>,
+    pub nonce_seconds: u64,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    /// None where the embedding program has a listener of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listen: Option<SocketAddr>,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    pub relay_sockets: usize,
+    pub connections: usize,
+    pub allocations_per_user: usize,
+    pub permissions: usize,
+    pub channels: usize,
+    pub refusals_per_second: u32,
+    pub lifetime_seconds: u64,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct User {
+    pub name: String,
+    pub password: Secret,
+}
+
+impl Config {
+    /// The defaults, the file where one is named, the environment, the command line; all checked.
+    ///
+    /// # Errors
+    /// A file or a key is bad.
+    pub fn load(args: &Args) -> Result<Self, ConfigError> {
+        load(args, shell::config::environment())
+    }
+
+    /// The embedded defaults, without a look at the environment. Nobody may use such a server until it has users or a
+    /// secret.
+    pub fn embedded() -> Self {
+        LAYERS.load(None, HashMap::new()).expect("the embedded defaults are valid, as a test shows")
+    }
+
+    /// Each address for peers' packets, and what clients are told in its place.
+    pub(crate) fn relay_addresses(&self) -> Vec<(IpAddr, IpAddr)> {
+        let mut bound = self.relay.ips.clone();
+        if bound.is_empty() {
+            for ip in self.listen.iter().map(SocketAddr::ip) {
+                if bound.iter().all(|other| other.is_ipv4() != ip.is_ipv4()) {
+                    bound.push(ip);
+                }
+            }
+        }
+        let external = |index: usize, ip: IpAddr| self.relay.external_ips.get(index).copied().unwrap_or(ip);
+        bound.into_iter().enumerate().map(|(index, ip)| (ip, external(index, ip))).collect()
+    }
+}
+
+fn load(args: &Args, environment: HashMap<String, String>) -> Result<Config, ConfigError> {
+    let file: Option<&Path> = args.flags.config.as_deref();
+    let mut config: Config = LAYERS.load(file, environment)?;
+    args.apply(&mut config);
+    check::check(&config)?;
+    Ok(config)
+}
+
+impl Configuration for Config {
+    fn log(&self) -> &Log {
+        &self.log
+    }
+
+    fn check_files(&self) -> Result<(), ConfigError> {
+        load_tls(self).map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    fn with(line: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let args = Args::try_parse_from(std::iter::once("turn").chain(line.split_whitespace())).unwrap();
+        load(&args, environment.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect())
+    }
+
+    #[test]
+    fn the_command_line_goes_before_the_environment_and_the_file() {
+        let file = std::env::temp_dir().join(format!("wst-config-{}.toml", std::process::id()));
+        std::fs::write(&file, "workers = 1\n[auth]\nrealm = \"file\"\nsecrets = [\"s\"]\n").unwrap();
+        let line = format!("--config {} --workers 3", file.display());
+        let config = with(&line, &[("WST_AUTH__REALM", "environment"), ("WST_WORKERS", "2")]);
+        std::fs::remove_file(&file).unwrap();
+        let config = config.unwrap();
+        assert_eq!((config.auth.realm.as_str(), config.workers), ("environment", 3));
+        assert_eq!(config.auth.secrets[0].reveal(), "s");
+    }
+
+    #[test]
+    fn the_manual_shows_examples_that_work() {
+        let manual = include_str!("../../../docs/turn.md");
+        let blocks = |fence| manual.split(fence).skip(1).filter_map(|rest: &str| Some(rest.split_once("\n```")?.0));
+        for (index, example) in blocks("\n```toml\n").enumerate() {
+            let file = std::env::temp_dir().join(format!("wst-manual-{}-{index}.toml", std::process::id()));
+            std::fs::write(&file, example).unwrap();
+            let loaded = with(&format!("--config {}", file.display()), &[]);
+            std::fs::remove_file(&file).unwrap();
+            loaded.unwrap_or_else(|error| panic!("{error} in the example\n{example}"));
+        }
+        let line = manual.lines().find_map(|line| line.strip_prefix("target/release/webrtc-sip-turn ")).unwrap();
+        with(line, &[]).unwrap();
+        assert_eq!(blocks("\n```toml\n").count(), 1);
+    }
+
+    #[test]
+    fn a_bad_value_is_named_by_its_key() {
+        for (line, key) in [
+            ("", "users: "),
+            ("--user a:b --listen 0.0.0.0:3478", "relay.ips: "),
+            ("--user a:b --relay-ip 192.0.2.1 --relay-ip 192.0.2.2", "relay.ips: "),
+            ("--user a:b --relay-ip 192.0.2.1 --external-ip ::1", "relay.external_ips: "),
+            ("--user a:b --relay-ports 500-600", "relay.port_low: "),
+            ("--user a:b --relay-ports 50000-49999", "relay.port_high: "),
+            ("--user a:b --user a:c", "users[1].name: "),
+            ("--user a: ", "users[0].password: "),
+            ("--user a:b --workers 1000", "workers: "),
+            ("--secret=", "auth.secrets[0]: "),
+            ("--user a:b --realm=", "auth.realm: "),
+        ] {
+            let text = with(line, &[]).expect_err(line).to_string();
+            assert!(text.starts_with(key) && !text.contains('\n'), "{text}");
+        }
+        let text = with("--user a:b", &[("WST_RELAY__PORTS", "1")]).unwrap_err().to_string();
+        assert!(text.starts_with("relay") && text.contains("ports"), "{text}");
+    }
+
+    #[test]
+    fn relay_addresses_are_those_of_the_listeners_where_none_are_named() {
+        let config =
+            with("--user a:b --listen 192.0.2.1:1 --listen 192.0.2.2:1 --listen [2001:db8::1]:1", &[]).unwrap();
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        let both = |text: &str| (ip(text), ip(text));
+        assert_eq!(config.relay_addresses(), [both("192.0.2.1"), both("2001:db8::1")]);
+        let config = with("--secret s --relay-ip 10.0.0.1 --external-ip 192.0.2.9", &[]).unwrap();
+        assert_eq!(config.relay_addresses(), [(ip("10.0.0.1"), ip("192.0.2.9"))]);
+    }
+
+    #[test]
+    fn printed_configuration_hides_secrets() {
+        let text = shell::config::to_toml(&with("--user alice:hidden --secret hidden-too", &[]).unwrap());
+        assert!(text.contains("alice") && !text.contains("hidden"), "{text}");
+    }
+}

@@ -1,0 +1,190 @@
+//! Clients over TCP, and over TLS on the same port: byte streams on one side, frames for a worker on the other.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use shell::accept::ConnectionLimit;
+use shell::http::Cut;
+use shell::tls::{TlsPurpose, TlsSettings};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use webrtc_sip_core::io::FlowId;
+use webrtc_sip_core::turn::{ClientTransport, frame_len};
+
+use crate::config::{Config, ConfigError};
+use crate::worker::{Inbox, WorkerInput};
+
+/// Frames that may wait for a stream to take them: 100 ms of video at 20 Mbit/s. Those after them are dropped.
+const MAX_QUEUED_WRITES: usize = 256;
+/// Frames written at once.
+const WRITE_BATCH: usize = 64;
+const READ_BYTES: usize = 16 * 1024;
+/// A connection says what it is by its first byte, soon.
+const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Content type of a TLS handshake (RFC 8446 section 5.1). Neither STUN nor ChannelData begins with it.
+const TLS_HANDSHAKE: u8 = 0x16;
+const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
+
+const TLS: TlsPurpose = TlsPurpose { section: "tls", protocols: &[] };
+
+/// Reads the certificate, where there is one.
+pub(crate) fn load_tls(config: &Config) -> Result<Option<TlsSettings>, ConfigError> {
+    config.tls.as_ref().map(|tls| TlsSettings::load(TLS, tls)).transpose()
+}
+
+/// What the connections of all listeners share.
+#[derive(Clone, Debug)]
+pub(crate) struct Connections {
+    workers: Vec<Inbox>,
+    tls: Option<TlsSettings>,
+    limit: ConnectionLimit,
+    idle: Duration,
+    numbers: Arc<AtomicU64>,
+    cut: Cut,
+}
+
+impl Connections {
+    /// For these workers. A connection ends without a byte for `idle`, and with `cut`.
+    pub(crate) fn new(
+        workers: Vec<Inbox>,
+        tls: Option<TlsSettings>,
+        limit: ConnectionLimit,
+        idle: Duration,
+        cut: Cut,
+    ) -> Self {
+        Connections { workers, tls, limit, idle, numbers: Arc::default(), cut }
+    }
+
+    /// Accepts connections until the task is dropped.
+    pub(crate) async fn serve(self, listener: TcpListener) {
+        loop {
+            let (stream, remote, permit) = self.limit.accept(&listener).await;
+            let connections = self.clone();
+            tokio::spawn(async move {
+                let mut cut = connections.cut.clone();
+                tokio::select! {
+                    () = connections.carry(stream, remote) => {}
+                    () = cut.done() => {}
+                }
+                drop(permit);
+            });
+        }
+    }
+
+    async fn carry(&self, stream: TcpStream, remote: SocketAddr) {
+        // Packets are small and wait for nothing.
+        let _ = stream.set_nodelay(true);
+        let mut first = [0];
+        match tokio::time::timeout(FIRST_BYTE_TIMEOUT, stream.peek(&mut first)).await {
+            Ok(Ok(1)) => {}
+            _ => return,
+        }
+        match &self.tls {
+            Some(settings) if first[0] == TLS_HANDSHAKE => {
+                if let Some(stream) = Box::pin(settings.accept(stream)).await {
+                    self.frames(stream, remote, ClientTransport::Tls).await;
+                }
+            }
+            _ => self.frames(stream, remote, ClientTransport::Tcp).await,
+        }
+    }
+
+    /// Carries frames both ways until either side closes.
+    async fn frames(&self, stream: impl AsyncRead + AsyncWrite, remote: SocketAddr, transport: ClientTransport) {
+        let flow = FlowId(self.numbers.fetch_add(1, Ordering::Relaxed));
+        let worker = self.worker_of(remote);
+        let (writer, to_write) = mpsc::channel(MAX_QUEUED_WRITES);
+        if !worker.send(WorkerInput::FlowOpened { flow, remote, transport, writer }).await {
+            return;
+        }
+        let (read_half, write_half) = tokio::io::split(stream);
+        tokio::select! {
+            () = read(flow, read_half, worker, self.idle) => {}
+            () = write(write_half, to_write) => {}
+        }
+        worker.send(WorkerInput::FlowClosed(flow)).await;
+    }
+
+    fn worker_of(&self, remote: SocketAddr) -> &Inbox {
+        let mut hasher = DefaultHasher::new();
+        remote.hash(&mut hasher);
+        &self.workers[(hasher.finish() % self.workers.len() as u64) as usize]
+    }
+}
+
+/// Cuts frames out of the stream until it ends, is silent for too long or isn't made of frames.
+async fn read(flow: FlowId, mut stream: impl AsyncRead + Unpin, worker: &Inbox, idle: Duration) {
+    let mut buffer = BytesMut::with_capacity(READ_BYTES);
+    loop {
+        while let Some(frame) = match next_frame(&mut buffer) {
+            Ok(frame) => frame,
+            Err(NotFrames) => return,
+        } {
+            if !worker.send(WorkerInput::Frame(flow, frame)).await {
+                return;
+            }
+        }
+        buffer.reserve(READ_BYTES);
+        match tokio::time::timeout(idle, stream.read_buf(&mut buffer)).await {
+            Ok(Ok(1..)) => {}
+            _ => return,
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct NotFrames;
+
+/// The next whole frame in the buffer.
+fn next_frame(buffer: &mut BytesMut) -> Result<Option<Bytes>, NotFrames> {
+    match frame_len(buffer) {
+        Ok(Some(len)) if len <= buffer.len() => Ok(Some(buffer.split_to(len).freeze())),
+        Ok(_) => Ok(None),
+        Err(_) => Err(NotFrames),
+    }
+}
+
+/// Writes frames until the worker closes the queue or the other end takes no more.
+async fn write(mut stream: impl AsyncWrite + Unpin, mut frames: mpsc::Receiver<Bytes>) {
+    let mut batch = Vec::with_capacity(WRITE_BATCH);
+    let mut bytes = BytesMut::new();
+    while frames.recv_many(&mut batch, WRITE_BATCH).await > 0 {
+        bytes.clear();
+        batch.drain(..).for_each(|frame| bytes.extend_from_slice(&frame));
+        let written = async {
+            stream.write_all(&bytes).await?;
+            // TLS keeps what doesn't fit into the socket until it is asked to send it.
+            stream.flush().await
+        };
+        if !matches!(tokio::time::timeout(WRITE_TIMEOUT, written).await, Ok(Ok(()))) {
+            return;
+        }
+    }
+    // The other end closes as well when it likes to.
+    let _ = tokio::time::timeout(WRITE_TIMEOUT, stream.shutdown()).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_cut_wherever_the_stream_was() {
+        let stun = [&[0, 1, 0, 4][..], &[0; 16], b"abcd"].concat();
+        let channel_data = [&[0x40, 1, 0, 3][..], b"xyz\0"].concat();
+        let stream = [&stun[..], &channel_data, &[0x40, 2]].concat();
+        let mut frames = Vec::new();
+        let mut buffer = BytesMut::new();
+        for byte in stream {
+            buffer.extend_from_slice(&[byte]);
+            frames.extend(next_frame(&mut buffer).unwrap());
+        }
+        assert_eq!(frames, [stun, channel_data]);
+        assert_eq!(next_frame(&mut BytesMut::from(&b"SSH-2.0-client"[..])), Err(NotFrames));
+    }
+}

@@ -1,0 +1,37 @@
+//! `/isAlive`, `/ready`, `/metrics`.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use shell::http::{SharedPhase, is_alive, ready};
+use shell::metrics::Exposition;
+
+use crate::metrics::Source;
+
+/// What the pages look at.
+#[derive(Clone, Debug)]
+pub(crate) struct Pages {
+    /// Where the server stands.
+    pub(crate) phase: Arc<SharedPhase>,
+    /// Its figures.
+    pub(crate) metrics: Source,
+}
+
+/// Every path of the listener.
+pub(crate) fn router(pages: Pages) -> Router {
+    Router::new()
+        .route("/isAlive", get(is_alive))
+        .route("/ready", get(async |State(pages): State<Pages>| ready(pages.phase.get())))
+        .route("/metrics", get(metrics))
+        .with_state(pages)
+}
+
+async fn metrics(State(pages): State<Pages>) -> impl IntoResponse {
+    let mut page = Exposition::default();
+    pages.metrics.write(&mut page).await;
+    page.resident_memory("wst_resident_memory_bytes");
+    page
+}

@@ -1,0 +1,35 @@
+//! A TURN server as a process: listeners, relay sockets and worker threads around `webrtc_sip_core::turn`.
+//!
+//! [`start`] brings a whole server up inside the calling program, which may have a metrics page and a listener of its
+//! own; [`run`] does that and then follows [`Order`]s.
+
+use shell::program::until_stopped;
+use tokio::sync::mpsc;
+
+pub mod args;
+pub mod config;
+mod connections;
+mod failure;
+mod http;
+mod limits;
+mod metrics;
+mod relays;
+mod start;
+mod worker;
+
+pub use failure::{Broken, RunError, StartError};
+pub use limits::needs;
+pub use start::{Running, start};
+
+use config::Config;
+
+/// What a running server is told from outside. A reload takes over users, secrets, peers and the certificate.
+pub type Order = shell::signals::Order<Config>;
+
+/// Starts a server and serves until an order ends it, until nobody is left to give one, or until a part of it breaks.
+pub async fn run(config: Config, orders: mpsc::Receiver<Order>) -> Result<(), RunError> {
+    let shutdown = config.shutdown;
+    limits::make_room(&config).map_err(|error| RunError::Start(error.into()))?;
+    let running = start(config).await.map_err(RunError::Start)?;
+    until_stopped(running, orders, shutdown).await.map_err(RunError::Broken)
+}

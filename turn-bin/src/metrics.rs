@@ -1,0 +1,107 @@
+//! Metrics, `wst_*`.
+
+use std::sync::Arc;
+
+use shell::accept::ConnectionLimit;
+use shell::metrics::{Exposition, Kind};
+use tokio::sync::oneshot;
+use webrtc_sip_core::io::DropCounters;
+
+use crate::relays::Relays;
+use crate::worker::{ENDS, Inbox, WorkerInput, WorkerStats};
+
+/// Where the figures come from.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    pub(crate) workers: Vec<Inbox>,
+    pub(crate) relays: Arc<Relays>,
+    pub(crate) connections: ConnectionLimit,
+}
+
+impl Source {
+    /// Writes all of them. A worker that is gone has none.
+    pub(crate) async fn write(&self, page: &mut Exposition) {
+        let mut workers = Vec::with_capacity(self.workers.len());
+        for inbox in &self.workers {
+            let (reply, answer) = oneshot::channel();
+            if inbox.send(WorkerInput::Stats(reply)).await
+                && let Ok(stats) = answer.await
+            {
+                workers.push(stats);
+            }
+        }
+        self.process(page);
+        load(page, &workers);
+        traffic(page, &workers);
+        ended(page, &workers);
+        drops(page, &workers);
+    }
+
+    fn process(&self, page: &mut Exposition) {
+        page.single(Kind::Gauge, "wst_relay_sockets", "UDP sockets bound for peers' packets.", self.relays.in_use());
+        page.single(
+            Kind::Gauge,
+            "wst_relay_sockets_allowed",
+            "The limit of UDP sockets for peers' packets.",
+            self.relays.limit(),
+        );
+        page.single(
+            Kind::Counter,
+            "wst_refused_connections_total",
+            "Connections closed because of limits.connections.",
+            self.connections.refused(),
+        );
+    }
+}
+
+/// What the workers hold and did.
+fn load(page: &mut Exposition, workers: &[WorkerStats]) {
+    let numbers: Vec<String> = (0..workers.len()).map(|number| number.to_string()).collect();
+    let mut per_worker = |kind, name: &str, help: &str, value: fn(&WorkerStats) -> u64| {
+        let samples = workers.iter().zip(&numbers).map(|(stats, number)| (vec![("worker", &**number)], value(stats)));
+        page.labelled(kind, name, help, samples);
+    };
+    per_worker(Kind::Gauge, "wst_allocations", "Allocations.", |w| w.turn.allocations as u64);
+    per_worker(Kind::Gauge, "wst_connections", "Connections over TCP and TLS.", |w| w.turn.flows as u64);
+    per_worker(Kind::Gauge, "wst_reserved_ports", "Ports reserved for a second allocation.", |w| {
+        w.turn.reservations as u64
+    });
+    per_worker(Kind::Counter, "wst_allocations_total", "Allocations made.", |w| w.turn.allocated);
+    per_worker(Kind::Counter, "wst_succeeded_requests_total", "Requests answered with success.", |w| w.turn.succeeded);
+    per_worker(
+        Kind::Counter,
+        "wst_refused_requests_total",
+        "Requests answered with an error, the usual first one without credentials included.",
+        |w| w.turn.refused,
+    );
+    per_worker(Kind::Counter, "wst_packets_received_total", "Datagrams and frames taken in.", |w| w.received);
+    per_worker(Kind::Counter, "wst_packets_sent_total", "Datagrams and frames sent.", |w| w.sent);
+    per_worker(Kind::Counter, "wst_send_errors_total", "Datagrams that the system didn't take.", |w| w.send_errors);
+    per_worker(Kind::Counter, "wst_wake_ups_total", "Turns of a worker's loop.", |w| w.wake_ups);
+}
+
+fn traffic(page: &mut Exposition, workers: &[WorkerStats]) {
+    let sum = |value: fn(&WorkerStats) -> [u64; 2]| {
+        let [to, from] = workers.iter().map(value).fold([0, 0], |sum, value| [sum[0] + value[0], sum[1] + value[1]]);
+        [(vec![("direction", "to_peer")], to), (vec![("direction", "from_peer")], from)]
+    };
+    let packets = sum(|w| [w.turn.sent.packets, w.turn.received.packets]);
+    page.labelled(Kind::Counter, "wst_relayed_packets_total", "Packets passed on.", packets);
+    let bytes = sum(|w| [w.turn.sent.bytes, w.turn.received.bytes]);
+    page.labelled(Kind::Counter, "wst_relayed_bytes_total", "Bytes in them, without TURN's own.", bytes);
+}
+
+fn ended(page: &mut Exposition, workers: &[WorkerStats]) {
+    let samples = ENDS.iter().enumerate().map(|(index, reason)| {
+        let count: u64 = workers.iter().map(|stats| stats.ended[index]).sum();
+        (vec![("reason", reason.name())], count)
+    });
+    page.labelled(Kind::Counter, "wst_ended_allocations_total", "Allocations that ended, by reason.", samples);
+}
+
+fn drops(page: &mut Exposition, workers: &[WorkerStats]) {
+    let mut all = DropCounters::default();
+    workers.iter().for_each(|stats| all.merge(&stats.drops));
+    let samples = all.iter().map(|(reason, count)| (vec![("reason", reason.name())], count));
+    page.labelled(Kind::Counter, "wst_dropped_packets_total", "Packets that went nowhere, by reason.", samples);
+}

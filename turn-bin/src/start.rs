@@ -1,0 +1,239 @@
+//! Bringing everything up, and taking it down again.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::time::Duration;
+
+use shell::accept::{ConnectionLimit, bind_with_udp};
+use shell::config::Secret;
+use shell::http::{Cut, Phase, SharedPhase, bind, serve};
+use shell::metrics::Exposition;
+use shell::program::Service;
+use shell::tls::TlsSettings;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpListener;
+use tokio::sync::{oneshot, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use webrtc_sip_core::crypto::CryptoProvider;
+use webrtc_sip_core::io::SocketId;
+use webrtc_sip_core::turn::{Listener, PeerPolicy, TurnConfig};
+
+use crate::config::Config;
+use crate::connections::{Connections, load_tls};
+use crate::failure::{Broken, StartError};
+use crate::http::{Pages, router};
+use crate::metrics::Source;
+use crate::relays::Relays;
+use crate::worker::{Permitted, WorkerHandle, WorkerInput};
+
+/// The HTTP listener is for a scraper or two, and for probes.
+const MAX_HTTP_CONNECTIONS: usize = 32;
+/// Kernel receive buffer of a listening socket, which carries every client of a worker.
+const RECEIVE_BUFFER_BYTES: usize = 4 << 20;
+/// How much longer than an allocation lives a connection may be silent.
+const IDLE_GRACE: Duration = Duration::from_secs(60);
+
+/// A whole TURN server inside this process.
+#[derive(Debug)]
+pub struct Running {
+    /// Where clients come, over UDP and TCP.
+    pub listen: Vec<SocketAddr>,
+    /// Where health and metrics are, if anywhere.
+    pub http: Option<SocketAddr>,
+    workers: Vec<WorkerHandle>,
+    metrics: Source,
+    phase: Arc<SharedPhase>,
+    tls: Option<TlsSettings>,
+    /// Ends every connection where it stands.
+    cut: watch::Sender<bool>,
+    listeners: Vec<JoinHandle<()>>,
+}
+
+/// A listening address: TCP, and a UDP socket for each worker.
+struct Bound {
+    tcp: TcpListener,
+    udp: Vec<UdpSocket>,
+    address: SocketAddr,
+}
+
+/// Starts a server on the current tokio runtime.
+///
+/// # Errors
+/// An address is taken, or a file can't be used.
+pub async fn start(config: Config) -> Result<Running, StartError> {
+    let tls = load_tls(&config)?;
+    let http = match config.http.listen {
+        Some(address) => Some(bind(address, "HTTP").await?),
+        None => None,
+    };
+    let count = match config.workers {
+        // Respects the cgroup's CPU quota.
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        count => count,
+    };
+    let mut bound = Vec::with_capacity(config.listen.len());
+    for address in &config.listen {
+        let bind_udp = async |local| (0..count).map(|_| bind_shared(local)).collect::<io::Result<Vec<_>>>();
+        let (tcp, udp, address) = bind_with_udp(*address, "TURN", bind_udp).await?;
+        bound.push(Bound { tcp, udp, address });
+    }
+    let relays = Arc::new(Relays::new(&config));
+    let workers = start_workers(&config, count, &mut bound, &relays)?;
+
+    let (cut, uncut) = Cut::new();
+    let limit = ConnectionLimit::new(config.limits.connections);
+    let inboxes: Vec<_> = workers.iter().map(|worker| worker.inbox().clone()).collect();
+    let idle = Duration::from_secs(config.limits.lifetime_seconds) + IDLE_GRACE;
+    let connections = Connections::new(inboxes.clone(), tls.clone(), limit.clone(), idle, uncut.clone());
+    let metrics = Source { workers: inboxes, relays, connections: limit };
+    let phase = Arc::new(SharedPhase::default());
+
+    let listen: Vec<SocketAddr> = bound.iter().map(|bound| bound.address).collect();
+    let mut listeners: Vec<JoinHandle<()>> =
+        bound.into_iter().map(|bound| tokio::spawn(connections.clone().serve(bound.tcp))).collect();
+    let http_address = http.as_ref().map(TcpListener::local_addr).transpose()?;
+    if let Some(listener) = http {
+        let router = router(Pages { phase: phase.clone(), metrics: metrics.clone() });
+        listeners.push(tokio::spawn(serve(listener, router, None, MAX_HTTP_CONNECTIONS, uncut)));
+    }
+    phase.set(Phase::Up);
+    tracing::info!(?listen, http = ?http_address, workers = workers.len(), "TURN server started");
+    Ok(Running { listen, http: http_address, workers, metrics, phase, tls, cut, listeners })
+}
+
+/// A UDP socket that shares its address with those of the other workers; the system spreads clients over them by their
+/// address, so that one stays with its worker.
+fn bind_shared(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_reuse_port(true)?;
+    if address.is_ipv6() {
+        // Clients of IPv4 would have addresses of IPv6 here, and be told those.
+        socket.set_only_v6(true)?;
+    }
+    // As much as the system allows; net.core.rmem_max may cut it.
+    let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES);
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+fn start_workers(
+    config: &Config,
+    count: usize,
+    bound: &mut [Bound],
+    relays: &Arc<Relays>,
+) -> io::Result<Vec<WorkerHandle>> {
+    let listeners: Vec<Listener> = bound
+        .iter()
+        .enumerate()
+        .map(|(index, bound)| Listener { socket: SocketId(index as u32), address: bound.address })
+        .collect();
+    let permitted = permitted(config);
+    let turn = TurnConfig {
+        listeners,
+        families: relays.families(),
+        realm: config.auth.realm.clone(),
+        users: permitted.users,
+        secrets: permitted.secrets,
+        peers: permitted.peers,
+        nonce_key: CryptoProvider::system().bytes(),
+        nonce_lifetime: Duration::from_secs(config.auth.nonce_seconds),
+        max_lifetime: Duration::from_secs(config.limits.lifetime_seconds),
+        // Spread evenly as a rule, but a single worker must be able to carry what is allowed in all.
+        max_allocations: config.limits.relay_sockets,
+        max_allocations_per_user: config.limits.allocations_per_user,
+        max_permissions: config.limits.permissions,
+        max_channels: config.limits.channels,
+        max_refusals: config.limits.refusals_per_second,
+        ..TurnConfig::default()
+    };
+    let start = |worker: usize| {
+        let sockets = bound.iter_mut().enumerate();
+        let sockets = sockets.filter_map(|(index, bound)| Some((SocketId(index as u32), bound.udp.pop()?)));
+        WorkerHandle::start(worker, sockets.collect(), turn.clone(), relays.clone())
+    };
+    (0..count).map(start).collect()
+}
+
+fn permitted(config: &Config) -> Permitted {
+    let networks = |networks: &[shell::config::Network]| networks.iter().map(|network| network.0).collect();
+    Permitted {
+        users: config.users.iter().map(|user| (user.name.clone(), user.password.reveal().to_owned())).collect(),
+        secrets: config.auth.secrets.iter().map(Secret::reveal).map(str::to_owned).collect(),
+        peers: PeerPolicy {
+            allow: networks(&config.relay.allow_peers),
+            deny: networks(&config.relay.deny_peers),
+            ..PeerPolicy::default()
+        },
+    }
+}
+
+impl Running {
+    /// Writes the metrics, for a page that may have others besides.
+    pub async fn write_metrics(&self, page: &mut Exposition) {
+        self.metrics.write(page).await;
+    }
+}
+
+impl Service for Running {
+    type Config = Config;
+    type Failure = Broken;
+
+    /// Takes over users, secrets, peers and the certificate.
+    async fn reload(&self, config: &Config) {
+        let permitted = Box::new(permitted(config));
+        for worker in &self.workers {
+            // A worker is gone only when the process ends.
+            let _ = worker.inbox().send(WorkerInput::Reload(permitted.clone())).await;
+        }
+        if let (Some(settings), Some(tls)) = (&self.tls, &config.tls) {
+            settings.reload(tls);
+        }
+        tracing::info!("configuration reloaded");
+    }
+
+    /// Takes no new allocations; done when the last one is over.
+    async fn drain(&self) {
+        self.phase.set(Phase::Draining);
+        let mut waits = Vec::with_capacity(self.workers.len());
+        for worker in &self.workers {
+            let (drained, wait) = oneshot::channel();
+            worker.inbox().send(WorkerInput::Drain(drained)).await;
+            waits.push(wait);
+        }
+        for wait in waits {
+            // An error means that the worker ended, which is as good.
+            let _ = wait.await;
+        }
+    }
+
+    /// A worker holds the other end of its inbox for as long as it runs.
+    async fn broken(&self) {
+        let inboxes = self.workers.iter().map(WorkerHandle::inbox).cloned();
+        let mut ends: JoinSet<()> = inboxes.map(async |inbox| inbox.closed().await).collect();
+        ends.join_next().await;
+    }
+
+    /// Ends every allocation and stops.
+    async fn stop(self) -> Result<(), Broken> {
+        self.phase.set(Phase::Draining);
+        for task in self.listeners {
+            task.abort();
+            // Cancelled, as ordered; its socket is closed now.
+            let _ = task.await;
+        }
+        let mut ended = Ok(());
+        for (worker, handle) in self.workers.into_iter().enumerate() {
+            if !handle.stop().await {
+                ended = Err(Broken { worker });
+            }
+        }
+        // Nobody listens where there is no connection.
+        let _ = self.cut.send(true);
+        if let Err(broken) = &ended {
+            tracing::error!("{broken}");
+        }
+        ended
+    }
+}

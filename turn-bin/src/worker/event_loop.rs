@@ -1,0 +1,326 @@
+//! The thread: an epoll loop around a [`TurnServer`].
+
+use std::collections::HashMap;
+use std::io;
+use std::net::UdpSocket;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use shell::epoll::{self, Poll, Rate, Waker};
+use shell::telemetry::pseudonym;
+use tokio::sync::mpsc::error::TryRecvError;
+use tokio::sync::{mpsc, oneshot};
+use webrtc_sip_core::crypto::CryptoProvider;
+use webrtc_sip_core::ids::RequestId;
+use webrtc_sip_core::io::{DropCounters, DropReason, FlowId, PacketBuf, SocketId, Transmit};
+use webrtc_sip_core::turn::{AllocationRecord, BindRelay, HEADROOM, MAX_FRAME_LEN, RelaySocket, TurnEvent, TurnServer};
+
+use super::{ENDS, WorkerInput, WorkerStats};
+use crate::relays::{Relay, Relays};
+
+/// Room after a packet, for the padding of ChannelData on streams.
+const TAILROOM: usize = 64;
+/// Datagrams from one socket, and inputs from all, before timers get their turn.
+const SOCKET_BUDGET: usize = 64;
+const TURN_BUDGET: usize = 1024;
+/// How often the wall clock is handed on.
+const WALL_CLOCK_EVERY: Duration = Duration::from_secs(30);
+
+/// A socket that is served.
+enum Socket {
+    Listener(UdpSocket),
+    Relay(Relay),
+}
+
+impl Socket {
+    fn udp(&self) -> &UdpSocket {
+        match self {
+            Socket::Listener(socket) => socket,
+            Socket::Relay(relay) => &relay.socket,
+        }
+    }
+}
+
+pub(super) struct Worker {
+    server: TurnServer,
+    poll: Poll,
+    sockets: HashMap<SocketId, Socket>,
+    next_socket: SocketId,
+    /// Where frames for a connection go.
+    flows: HashMap<FlowId, mpsc::Sender<Bytes>>,
+    relays: Arc<Relays>,
+    crypto: CryptoProvider,
+    inbox: mpsc::Receiver<WorkerInput>,
+    drained: Option<oneshot::Sender<()>>,
+    stopping: bool,
+    stats: WorkerStats,
+    drops: DropCounters,
+    rate: Rate,
+}
+
+impl Worker {
+    pub(super) fn new(
+        server: TurnServer,
+        listeners: Vec<(SocketId, UdpSocket)>,
+        relays: Arc<Relays>,
+        crypto: CryptoProvider,
+        inbox: mpsc::Receiver<WorkerInput>,
+    ) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        for (id, socket) in &listeners {
+            poll.add(socket, id.0)?;
+        }
+        Ok(Worker {
+            server,
+            poll,
+            next_socket: SocketId(listeners.len() as u32),
+            sockets: listeners.into_iter().map(|(id, socket)| (id, Socket::Listener(socket))).collect(),
+            flows: HashMap::new(),
+            relays,
+            crypto,
+            inbox,
+            drained: None,
+            stopping: false,
+            stats: WorkerStats::default(),
+            drops: DropCounters::default(),
+            rate: Rate::new(Instant::now()),
+        })
+    }
+
+    /// What makes the worker look into its inbox.
+    pub(super) fn waker(&self) -> Waker {
+        self.poll.waker().clone()
+    }
+
+    pub(super) fn run(mut self) {
+        let mut storage = vec![0u8; HEADROOM + MAX_FRAME_LEN + TAILROOM];
+        let mut ready = Vec::with_capacity(256);
+        let mut wall_clock_due = Instant::now();
+        while !self.stopping {
+            let now = Instant::now();
+            if now >= wall_clock_due {
+                self.server.handle_wall_clock(now, SystemTime::now());
+                wall_clock_due = now + WALL_CLOCK_EVERY;
+            }
+            let due = self.server.poll_timeout().map_or(wall_clock_due, |due| due.min(wall_clock_due));
+            self.poll.wait(due.saturating_duration_since(now), &mut ready);
+            self.stats.wake_ups += 1;
+            let woken = Instant::now();
+            let received = self.receive(&mut ready, &mut storage) + self.take_inputs(&mut storage);
+            self.stats.received += received as u64;
+            let now = Instant::now();
+            if self.server.poll_timeout().is_some_and(|due| due <= now) {
+                self.server.handle_timeout(now);
+            }
+            self.carry_out(now, &mut storage);
+            if self.rate.count(now, received) && received > 0 && received < TURN_BUDGET {
+                epoll::nap(woken);
+            }
+        }
+        self.end_allocations(&mut storage);
+    }
+
+    fn receive(&mut self, ready: &mut Vec<epoll::Event>, storage: &mut [u8]) -> usize {
+        let mut received = 0;
+        for event in ready.drain(..) {
+            let Some(token) = self.poll.token(&event) else { continue };
+            // Level-triggered: the rest is reported again next turn.
+            if received < TURN_BUDGET {
+                received += self.receive_from(SocketId(token), storage);
+            }
+        }
+        received
+    }
+
+    fn receive_from(&mut self, id: SocketId, storage: &mut [u8]) -> usize {
+        let now = Instant::now();
+        for count in 0..SOCKET_BUDGET {
+            let Some(socket) = self.sockets.get(&id) else { return count };
+            let (len, source) = match socket.udp().recv_from(&mut storage[HEADROOM..HEADROOM + MAX_FRAME_LEN]) {
+                Ok(received) => received,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return count,
+                // An ICMP error of an earlier send; reading it cleared it.
+                Err(_) => continue,
+            };
+            let mut packet = PacketBuf::filled(storage, HEADROOM, len);
+            if let Some(transmit) = self.server.handle_datagram(now, id, source, &mut packet) {
+                self.send(transmit, packet.as_slice());
+            }
+        }
+        SOCKET_BUDGET
+    }
+
+    /// Takes what waits in the inbox; returns how many frames it was.
+    fn take_inputs(&mut self, storage: &mut [u8]) -> usize {
+        let mut frames = 0;
+        for _ in 0..TURN_BUDGET {
+            match self.inbox.try_recv() {
+                Ok(WorkerInput::Frame(flow, frame)) => {
+                    frames += 1;
+                    self.take_frame(flow, &frame, storage);
+                }
+                Ok(input) => self.take_input(input),
+                Err(TryRecvError::Empty) => return frames,
+                Err(TryRecvError::Disconnected) => {
+                    self.stopping = true;
+                    return frames;
+                }
+            }
+        }
+        // There may be more: wake up again at once.
+        self.poll.waker().wake();
+        frames
+    }
+
+    fn take_frame(&mut self, flow: FlowId, frame: &[u8], storage: &mut [u8]) {
+        let mut packet = PacketBuf::empty(storage, HEADROOM);
+        if packet.extend_from_slice(frame).is_err() {
+            self.drops.count(DropReason::Malformed);
+        } else if let Some(transmit) = self.server.handle_frame(Instant::now(), flow, &mut packet) {
+            self.send(transmit, packet.as_slice());
+        }
+    }
+
+    fn take_input(&mut self, input: WorkerInput) {
+        let now = Instant::now();
+        match input {
+            WorkerInput::FlowOpened { flow, remote, transport, writer } => {
+                self.flows.insert(flow, writer);
+                self.server.handle_flow_opened(now, flow, remote, transport);
+            }
+            WorkerInput::Frame(..) => unreachable!("frames have a method of their own"),
+            WorkerInput::FlowClosed(flow) => {
+                self.flows.remove(&flow);
+                self.server.handle_flow_closed(now, flow);
+            }
+            WorkerInput::Reload(permitted) => {
+                self.server.set_users(&permitted.users, &permitted.secrets);
+                self.server.set_peers(permitted.peers);
+            }
+            WorkerInput::Drain(drained) => {
+                self.server.drain(None);
+                self.drained = Some(drained);
+            }
+            WorkerInput::Stats(reply) => {
+                let mut drops = self.drops.clone();
+                drops.merge(self.server.drops());
+                // Nobody waits any more when the asker gave up.
+                let _ = reply.send(WorkerStats { drops, turn: self.server.stats(), ..self.stats.clone() });
+            }
+            WorkerInput::Stop => self.stopping = true,
+        }
+    }
+
+    /// Sends what the server has to send and does what it asks for, until there is nothing left.
+    fn carry_out(&mut self, now: Instant, storage: &mut [u8]) {
+        loop {
+            self.flush(now, storage);
+            let Some(event) = self.server.poll_event() else { break };
+            match event {
+                TurnEvent::Request { id, bind } => self.bind(now, id, &bind),
+                TurnEvent::CloseSocket(socket) => drop(self.sockets.remove(&socket)),
+                // The task of the connection sees its queue closed and ends.
+                TurnEvent::CloseFlow(flow) => drop(self.flows.remove(&flow)),
+                TurnEvent::Ended(record) => self.ended(&record),
+            }
+        }
+        if self.server.stats().allocations == 0
+            && let Some(drained) = self.drained.take()
+        {
+            // Nobody waits any more when the process ends at once.
+            let _ = drained.send(());
+        }
+    }
+
+    fn flush(&mut self, now: Instant, storage: &mut [u8]) {
+        loop {
+            let mut packet = PacketBuf::empty(storage, HEADROOM);
+            let Some(transmit) = self.server.poll_transmit(now, &mut packet) else { return };
+            self.send(transmit, packet.as_slice());
+        }
+    }
+
+    fn bind(&mut self, now: Instant, id: RequestId, wanted: &BindRelay) {
+        let mut bound = Vec::new();
+        for family in &wanted.families {
+            for relay in self.relays.bind(*family, wanted.port, self.crypto.u32()).into_iter().flatten() {
+                let (socket, address) = (self.draw_socket_id(), relay.address);
+                match self.poll.add(&relay.socket, socket.0) {
+                    Ok(()) => {
+                        self.sockets.insert(socket, Socket::Relay(relay));
+                        bound.push(RelaySocket { socket, address });
+                    }
+                    Err(error) => tracing::warn!(%error, "a relay socket can't be watched"),
+                }
+            }
+        }
+        self.server.handle_answer(now, id, &bound);
+    }
+
+    /// A number that no socket has.
+    fn draw_socket_id(&mut self) -> SocketId {
+        while self.sockets.contains_key(&self.next_socket) {
+            self.next_socket = SocketId(self.next_socket.0.wrapping_add(1));
+        }
+        let drawn = self.next_socket;
+        self.next_socket = SocketId(drawn.0.wrapping_add(1));
+        drawn
+    }
+
+    fn send(&mut self, transmit: Transmit, packet: &[u8]) {
+        match transmit {
+            Transmit::Datagram { socket, destination } => {
+                let socket = self.sockets.get(&socket);
+                if socket.is_none_or(|socket| socket.udp().send_to(packet, destination).is_err()) {
+                    self.stats.send_errors += 1;
+                    return;
+                }
+            }
+            Transmit::Stream(flow) => {
+                let Some(writer) = self.flows.get(&flow) else { return };
+                // The reader is slow: a packet that waits gets old, and one that is dropped whole leaves those after it
+                // readable.
+                if writer.try_send(Bytes::copy_from_slice(packet)).is_err() {
+                    self.drops.count(DropReason::LimitReached);
+                    return;
+                }
+            }
+        }
+        self.stats.sent += 1;
+    }
+
+    fn ended(&mut self, record: &AllocationRecord) {
+        log_allocation(record);
+        if let Some(index) = ENDS.iter().position(|end| *end == record.reason) {
+            self.stats.ended[index] += 1;
+        }
+    }
+
+    fn end_allocations(&mut self, storage: &mut [u8]) {
+        let now = Instant::now();
+        let ids: Vec<_> = self.server.allocations(now).map(|allocation| allocation.id).collect();
+        for id in ids {
+            self.server.end_allocation(now, id);
+        }
+        self.carry_out(now, storage);
+    }
+}
+
+/// One line for an ended allocation.
+fn log_allocation(record: &AllocationRecord) {
+    let allocation = &record.allocation;
+    tracing::info!(
+        allocation = ?allocation.id,
+        reason = record.reason.name(),
+        user = pseudonym(&allocation.user),
+        transport = allocation.transport.name(),
+        duration_ms = allocation.age.as_millis() as u64,
+        packets_sent = allocation.sent.packets,
+        bytes_sent = allocation.sent.bytes,
+        packets_received = allocation.received.packets,
+        bytes_received = allocation.received.bytes,
+        "allocation ended"
+    );
+    tracing::debug!(allocation = ?allocation.id, user = %allocation.user, client = %allocation.client, "allocation ended");
+}

@@ -1,0 +1,142 @@
+//! Worker threads: each has a TURN server of its own, and shares with the others only addresses and limits.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Instant, SystemTime};
+
+use bytes::Bytes;
+use shell::epoll::Waker;
+use tokio::sync::{mpsc, oneshot};
+use webrtc_sip_core::crypto::CryptoProvider;
+use webrtc_sip_core::io::{DropCounters, FlowId, SocketId};
+use webrtc_sip_core::turn::{AllocationEnd, ClientTransport, PeerPolicy, TurnConfig, TurnServer, TurnStats};
+
+use crate::relays::Relays;
+
+mod event_loop;
+
+use event_loop::Worker;
+
+/// Inputs that may wait for one worker: bursts of frames. A connection whose worker is behind isn't read meanwhile.
+const MAX_QUEUED: usize = 4096;
+/// Why allocations end, in the order of [`WorkerStats::ended`].
+pub(crate) const ENDS: [AllocationEnd; 4] =
+    [AllocationEnd::Released, AllocationEnd::Expired, AllocationEnd::FlowClosed, AllocationEnd::Administrative];
+
+/// What a worker is told.
+#[derive(Debug)]
+pub(crate) enum WorkerInput {
+    /// A client opened a connection; what it is sent goes to `writer`.
+    FlowOpened { flow: FlowId, remote: SocketAddr, transport: ClientTransport, writer: mpsc::Sender<Bytes> },
+    /// A frame from it.
+    Frame(FlowId, Bytes),
+    /// It is closed.
+    FlowClosed(FlowId),
+    /// Take over who may use the server, and whom it reaches.
+    Reload(Box<Permitted>),
+    /// Take no new allocations, and say when the last one is over.
+    Drain(oneshot::Sender<()>),
+    /// Tell how you are.
+    Stats(oneshot::Sender<WorkerStats>),
+    /// End every allocation and then yourself.
+    Stop,
+}
+
+/// What a reload changes.
+#[derive(Clone, Debug)]
+pub(crate) struct Permitted {
+    /// Names and passwords.
+    pub(crate) users: Vec<(String, String)>,
+    /// Secrets of time-limited credentials.
+    pub(crate) secrets: Vec<String>,
+    /// Peers.
+    pub(crate) peers: PeerPolicy,
+}
+
+/// How a worker is.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct WorkerStats {
+    /// Datagrams and frames taken in.
+    pub(crate) received: u64,
+    /// Datagrams and frames sent.
+    pub(crate) sent: u64,
+    /// Datagrams that the system didn't take.
+    pub(crate) send_errors: u64,
+    /// Turns of the loop.
+    pub(crate) wake_ups: u64,
+    /// Ended allocations, for each of [`ENDS`].
+    pub(crate) ended: [u64; ENDS.len()],
+    /// What the server holds and did.
+    pub(crate) turn: TurnStats,
+    /// What the server and the worker dropped.
+    pub(crate) drops: DropCounters,
+}
+
+/// A running worker thread.
+#[derive(Debug)]
+pub(crate) struct WorkerHandle {
+    inbox: Inbox,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Where inputs for a worker go.
+#[derive(Clone, Debug)]
+pub(crate) struct Inbox {
+    sender: mpsc::Sender<WorkerInput>,
+    waker: Waker,
+}
+
+impl Inbox {
+    /// Hands over an input; waits while the queue is full. False when the worker is gone, and the process is ending.
+    pub(crate) async fn send(&self, input: WorkerInput) -> bool {
+        let sent = self.sender.send(input).await.is_ok();
+        self.waker.wake();
+        sent
+    }
+
+    /// Done when the worker is gone.
+    pub(crate) async fn closed(&self) {
+        self.sender.closed().await;
+    }
+}
+
+impl WorkerHandle {
+    /// Starts the thread of worker `index`, which serves these listening sockets.
+    pub(crate) fn start(
+        index: usize,
+        listeners: Vec<(SocketId, UdpSocket)>,
+        config: TurnConfig,
+        relays: Arc<Relays>,
+    ) -> io::Result<Self> {
+        let crypto = CryptoProvider::system();
+        let server = TurnServer::new(Instant::now(), SystemTime::now(), config, crypto.clone());
+        let (sender, inbox) = mpsc::channel(MAX_QUEUED);
+        let worker = Worker::new(server, listeners, relays, crypto, inbox)?;
+        let inbox = Inbox { sender, waker: worker.waker() };
+        let thread = std::thread::Builder::new().name(format!("turn-{index}")).spawn(move || worker.run())?;
+        Ok(WorkerHandle { inbox, thread: Some(thread) })
+    }
+
+    /// Where its inputs go.
+    pub(crate) fn inbox(&self) -> &Inbox {
+        &self.inbox
+    }
+
+    /// Ends the worker and waits for its thread; says whether it had worked until now.
+    pub(crate) async fn stop(mut self) -> bool {
+        let told = self.inbox.send(WorkerInput::Stop).await;
+        let Some(thread) = self.thread.take() else { return false };
+        let joined = tokio::task::spawn_blocking(move || thread.join()).await;
+        told && matches!(joined, Ok(Ok(())))
+    }
+}
+
+impl Drop for WorkerHandle {
+    fn drop(&mut self) {
+        // So that a start that fails half-way leaves no thread behind. Full: it ends when the queue is read to its end.
+        let _ = self.inbox.sender.try_send(WorkerInput::Stop);
+        self.inbox.waker.wake();
+    }
+}

@@ -1,0 +1,149 @@
+//! A TURN client, over UDP or TCP, that waits for each answer.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+
+use webrtc_sip_core::io::PacketBuf;
+use webrtc_sip_core::stun::{
+    Attribute, Class, IntegrityAlgorithm, Message, MessageWriter, Method, PasswordAlgorithm, TransactionId,
+    long_term_key,
+};
+use webrtc_sip_core::turn::frame_len;
+
+use super::PATIENCE;
+
+/// REQUESTED-TRANSPORT of UDP (RFC 8656 section 18.7).
+const UDP: u32 = 17 << 24;
+const CHANNEL: u16 = 0x4001;
+
+enum Link {
+    Udp(UdpSocket),
+    Tcp(TcpStream),
+}
+
+pub(crate) struct Client {
+    link: Link,
+    user: (&'static str, &'static str),
+    /// Realm and nonce, once they are known.
+    challenge: Option<(String, String)>,
+    transactions: u8,
+}
+
+impl Client {
+    pub(crate) fn udp(server: SocketAddr) -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("there is a free port");
+        socket.connect(server).expect("it is on this machine");
+        socket.set_read_timeout(Some(PATIENCE)).expect("it is a valid time");
+        Self::new(Link::Udp(socket))
+    }
+
+    pub(crate) fn tcp(server: SocketAddr) -> Self {
+        let stream = TcpStream::connect(server).expect("it listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("it is a valid time");
+        Self::new(Link::Tcp(stream))
+    }
+
+    fn new(link: Link) -> Self {
+        Client { link, user: ("alice", "wonder"), challenge: None, transactions: 0 }
+    }
+
+    pub(crate) fn user(mut self, name: &'static str, password: &'static str) -> Self {
+        self.user = (name, password);
+        self
+    }
+
+    /// Asks for an allocation; the error code where it is refused to someone who has said who they are.
+    pub(crate) fn allocate(&mut self) -> Result<(), u16> {
+        let write = |writer: &mut MessageWriter<'_, '_>| {
+            writer.put_u32(Attribute::REQUESTED_TRANSPORT, UDP).expect("it fits");
+        };
+        let answer = self.request(Method::ALLOCATE, write);
+        let challenge = Message::parse(&answer).expect("it is a message");
+        let text = |attribute| challenge.text(attribute).expect("it is text").map(str::to_owned);
+        self.challenge = text(Attribute::REALM).zip(text(Attribute::NONCE));
+        outcome(&self.request(Method::ALLOCATE, write))
+    }
+
+    /// Binds the channel that [`Self::send`] sends to.
+    pub(crate) fn bind(&mut self, peer: SocketAddr) -> Result<(), u16> {
+        let answer = self.request(Method::CHANNEL_BIND, |writer| {
+            writer.put_u32(Attribute::CHANNEL_NUMBER, u32::from(CHANNEL) << 16).expect("it fits");
+            writer.put_xor_address(Attribute::XOR_PEER_ADDRESS, peer).expect("it fits");
+        });
+        outcome(&answer)
+    }
+
+    pub(crate) fn release(&mut self) -> Result<(), u16> {
+        outcome(&self.request(Method::REFRESH, |writer| {
+            writer.put_u32(Attribute::LIFETIME, 0).expect("it fits");
+        }))
+    }
+
+    fn request(&mut self, method: Method, write: impl Fn(&mut MessageWriter<'_, '_>)) -> Vec<u8> {
+        self.transactions += 1;
+        let transaction = TransactionId([self.transactions; 12]);
+        let mut slot = [0; 1000];
+        let mut packet = PacketBuf::empty(&mut slot, 0);
+        let mut writer = MessageWriter::new(&mut packet, Class::Request, method, transaction).expect("it fits");
+        write(&mut writer);
+        if let Some((realm, nonce)) = &self.challenge {
+            let (name, password) = self.user;
+            for (attribute, text) in [(Attribute::USERNAME, name), (Attribute::REALM, realm), (Attribute::NONCE, nonce)]
+            {
+                writer.put_text(attribute, text).expect("it fits");
+            }
+            let key = long_term_key(PasswordAlgorithm::Md5, name, realm, password);
+            writer.sign(IntegrityAlgorithm::Sha1, &key).expect("it fits");
+        }
+        self.write(packet.as_slice());
+        self.read()
+    }
+
+    /// Sends to the peer.
+    pub(crate) fn send(&mut self, data: &[u8]) {
+        let mut frame = [&CHANNEL.to_be_bytes()[..], &(data.len() as u16).to_be_bytes(), data].concat();
+        if matches!(self.link, Link::Tcp(_)) {
+            frame.resize(frame.len().next_multiple_of(4), 0);
+        }
+        self.write(&frame);
+    }
+
+    /// What the peer sent next.
+    pub(crate) fn receive(&mut self) -> Vec<u8> {
+        let frame = self.read();
+        let (head, data) = frame.split_at(4);
+        assert_eq!(head[..2], CHANNEL.to_be_bytes());
+        data[..usize::from(u16::from_be_bytes([head[2], head[3]]))].to_vec()
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        match &mut self.link {
+            Link::Udp(socket) => assert_eq!(socket.send(bytes).expect("it is open"), bytes.len()),
+            Link::Tcp(stream) => stream.write_all(bytes).expect("it is open"),
+        }
+    }
+
+    fn read(&mut self) -> Vec<u8> {
+        match &mut self.link {
+            Link::Udp(socket) => {
+                let mut bytes = vec![0; 2000];
+                let len = socket.recv(&mut bytes).expect("an answer comes");
+                bytes.truncate(len);
+                bytes
+            }
+            Link::Tcp(stream) => {
+                let mut bytes = vec![0; 4];
+                stream.read_exact(&mut bytes).expect("an answer comes");
+                let len = frame_len(&bytes).expect("it is a frame").expect("four bytes tell");
+                bytes.resize(len, 0);
+                stream.read_exact(&mut bytes[4..]).expect("the rest comes");
+                bytes
+            }
+        }
+    }
+}
+
+fn outcome(answer: &[u8]) -> Result<(), u16> {
+    let message = Message::parse(answer).expect("it is a message");
+    message.error_code().map_or(Ok(()), |(code, _)| Err(code))
+}

@@ -1,0 +1,71 @@
+//! A server on free ports, a peer that sends everything back, and a client.
+
+// Each test program is compiled with all of this and uses a part of it.
+#![allow(dead_code)]
+
+pub(crate) mod client;
+
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use turn_bin::config::{Config, Secret, User};
+use turn_bin::{Running, start};
+
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// On loopback and free ports, for user `alice` with `wonder`. Peers on loopback may be reached.
+pub(crate) fn config() -> Config {
+    let mut config = Config::embedded();
+    config.listen[0].set_port(0);
+    config.http.listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+    config.workers = 2;
+    config.auth.realm = "example.org".to_owned();
+    config.relay.allow_peers = vec!["127.0.0.0/8".parse().expect("it is a network")];
+    config.users = vec![User { name: "alice".to_owned(), password: Secret::from("wonder") }];
+    config
+}
+
+pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Running {
+    let mut config = config();
+    change(&mut config);
+    start(config).await.expect("a server starts on free ports")
+}
+
+/// Sends every datagram back to where it came from.
+pub(crate) struct Echo {
+    /// Where it is.
+    pub(crate) address: SocketAddr,
+    ended: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Echo {
+    pub(crate) fn start() -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("there is a free port");
+        socket.set_read_timeout(Some(Duration::from_millis(50))).expect("it is a valid time");
+        let address = socket.local_addr().expect("it is bound");
+        let ended = Arc::new(AtomicBool::new(false));
+        let end = ended.clone();
+        let thread = std::thread::spawn(move || {
+            let mut bytes = [0; 2000];
+            while !end.load(Ordering::Relaxed) {
+                if let Ok((len, source)) = socket.recv_from(&mut bytes) {
+                    socket.send_to(&bytes[..len], source).expect("the relay is on this machine");
+                }
+            }
+        });
+        Echo { address, ended, thread: Some(thread) }
+    }
+}
+
+impl Drop for Echo {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! The clients that come with coturn: many packets over each transport, none lost.
+
+mod common;
+
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
+
+use common::{Echo, start_with};
+use shell::program::Service;
+use shell::testing::CertificateFiles;
+
+const CLIENT: &str = "turnutils_uclient";
+const PACKETS: usize = 300;
+
+/// Runs three clients with these flags; what they say in the end. None where they aren't installed.
+fn relay(server: SocketAddr, peer: SocketAddr, flags: &[&str]) -> Option<String> {
+    let output = Command::new("timeout")
+        // -s: Send indications, since channels have numbers at random, of which RFC 8656 left few. -c: no second
+        // allocation beside, which may be with another worker.
+        .args([
+            "60", CLIENT, "-s", "-c", "-n", "100", "-m", "3", "-l", "171", "-z", "10", "-u", "alice", "-w", "wonder",
+        ])
+        .args(flags)
+        .args(["-p", &server.port().to_string(), "-e", &peer.ip().to_string(), "-r", &peer.port().to_string()])
+        .arg(server.ip().to_string())
+        .stdin(Stdio::null())
+        .output()
+        .expect("timeout is everywhere");
+    // What timeout says when there is no such program.
+    if output.status.code() == Some(127) {
+        assert!(std::env::var_os("CI").is_none(), "{CLIENT} is missing; it comes with coturn");
+        eprintln!("skipped: {CLIENT} is missing; it comes with coturn");
+        return None;
+    }
+    Some(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_lost_over_udp_tcp_and_tls() {
+    let files = CertificateFiles::new("wst-coturn");
+    files.renew();
+    let server = start_with(|config| config.tls = Some(files.tls())).await;
+    let peer = Echo::start();
+    for flags in [&[][..], &["-t"], &["-t", "-S"]] {
+        let Some(text) = relay(server.listen[0], peer.address, flags) else { break };
+        let all = format!("tot_send_msgs={PACKETS}, tot_recv_msgs={PACKETS}");
+        assert!(text.contains(&all) && text.contains("Total lost packets 0 "), "{flags:?}: {text}");
+    }
+    server.stop().await.expect("nothing broke");
+}

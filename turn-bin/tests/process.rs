@@ -1,0 +1,65 @@
+//! The program itself: exit statuses and signals.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use shell::testing::{exit_code, output, signal};
+
+fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_webrtc-sip-turn"));
+    command.args(["--listen", "127.0.0.1:0"]).env("WST_HTTP__LISTEN", "127.0.0.1:0").stdin(Stdio::null());
+    command
+}
+
+#[test]
+fn bad_configuration_ends_with_2_and_one_line_that_names_the_key() {
+    for arguments in [&["--check-config"][..], &["--print-config"], &[]] {
+        let (code, stdout, stderr) = output(program().args(arguments));
+        assert_eq!((code, stdout.as_str()), (Some(2), ""), "{arguments:?}");
+        assert!(stderr.starts_with("users: ") && stderr.lines().count() == 1, "{stderr}");
+    }
+    let missing = ["--secret", "s", "--check-config"];
+    let tls = [("WST_TLS__CERTIFICATE", "/nonexistent"), ("WST_TLS__KEY", "/nonexistent")];
+    let (code, _, stderr) = output(program().args(missing).envs(tls));
+    assert_eq!(code, Some(2));
+    assert!(stderr.starts_with("tls.certificate: "), "{stderr}");
+}
+
+#[test]
+fn the_configuration_is_checked_and_printed_without_secrets() {
+    let user = ["--user", "alice:wonder"];
+    assert_eq!(output(program().args(user).arg("--check-config")).0, Some(0));
+    let (code, stdout, _) = output(program().args(user).arg("--print-config"));
+    assert_eq!(code, Some(0));
+    assert!(stdout.contains("alice") && !stdout.contains("wonder"), "{stdout}");
+    let (code, stdout, _) = output(program().arg("--version"));
+    assert_eq!((code, stdout.trim()), (Some(0), concat!("webrtc-sip-turn ", env!("CARGO_PKG_VERSION"))));
+}
+
+#[test]
+fn too_few_open_files_for_the_configuration_end_with_2_and_say_how_many_are_needed() {
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -n 300 && exec \"$0\" --secret s"]).arg(program().get_program());
+    let (code, _, stderr) = output(&mut limited);
+    assert_eq!(code, Some(2), "{stderr}");
+    // 10,000 relay sockets, 5,000 connections, 128 others.
+    let line = stderr.lines().last().expect("there is a line");
+    assert!(line.starts_with("limits.relay_sockets: 15128 open files may be needed"), "{stderr}");
+}
+
+#[test]
+fn a_first_signal_drains_and_no_allocation_means_the_end() {
+    for name in ["-TERM", "-INT"] {
+        let environment = [("WST_LIMITS__RELAY_SOCKETS", "100"), ("WST_LIMITS__CONNECTIONS", "100")];
+        let mut command = program();
+        command.args(["--secret", "s"]).envs(environment).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program starts");
+        let log = BufReader::new(child.stderr.take().expect("it is piped"));
+        let mut lines = log.lines().map_while(Result::ok);
+        assert!(lines.any(|line| line.contains("TURN server started")));
+        signal(&child, "-HUP");
+        assert!(lines.any(|line| line.contains("configuration reloaded")));
+        signal(&child, name);
+        assert_eq!(exit_code(child), Some(0), "{name}");
+    }
+}
