@@ -185,6 +185,6 @@ mod tests {
             frames.extend(next_frame(&mut buffer).unwrap());
         }
         assert_eq!(frames, [stun, channel_data]);
-        assert_eq!(next_frame(&mut BytesMut::from(&b"SSH-2.0-client"[..])), Err(NotFrames));
+        assert_eq!(next_frame(&mut BytesMut::from(&[0x80, 0x67, 1, 3][..])), Err(NotFrames));
     }
 }

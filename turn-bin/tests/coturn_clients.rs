@@ -15,11 +15,8 @@ const PACKETS: usize = 300;
 /// Runs three clients with these flags; what they say in the end. None where they aren't installed.
 fn relay(server: SocketAddr, peer: SocketAddr, flags: &[&str]) -> Option<String> {
     let output = Command::new("timeout")
-        // -s: Send indications, since channels have numbers at random, of which RFC 8656 left few. -c: no second
-        // allocation beside, which may be with another worker.
-        .args([
-            "60", CLIENT, "-s", "-c", "-n", "100", "-m", "3", "-l", "171", "-z", "10", "-u", "alice", "-w", "wonder",
-        ])
+        // -c: no second allocation beside, which may be with another worker.
+        .args(["60", CLIENT, "-c", "-n", "100", "-m", "3", "-l", "171", "-z", "10", "-u", "alice", "-w", "wonder"])
         .args(flags)
         .args(["-p", &server.port().to_string(), "-e", &peer.ip().to_string(), "-r", &peer.port().to_string()])
         .arg(server.ip().to_string())
@@ -41,7 +38,8 @@ async fn nothing_is_lost_over_udp_tcp_and_tls() {
     files.renew();
     let server = start_with(|config| config.tls = Some(files.tls())).await;
     let peer = Echo::start();
-    for flags in [&[][..], &["-t"], &["-t", "-S"]] {
+    // Channels, and with -s Send indications; over UDP, TCP (-t) and TLS (-S).
+    for flags in [&[][..], &["-s"], &["-t"], &["-t", "-s"], &["-t", "-S"]] {
         let Some(text) = relay(server.listen[0], peer.address, flags) else { break };
         let all = format!("tot_send_msgs={PACKETS}, tot_recv_msgs={PACKETS}");
         assert!(text.contains(&all) && text.contains("Total lost packets 0 "), "{flags:?}: {text}");

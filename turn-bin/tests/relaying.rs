@@ -133,8 +133,8 @@ async fn connections_past_the_limit_and_without_frames_are_closed() {
     let server = start_with(|config| config.limits.connections = 1).await;
     let mut rubbish = TcpStream::connect(server.listen[0]).expect("it listens");
     rubbish.set_read_timeout(Some(PATIENCE)).expect("it is a valid time");
-    rubbish.write_all(b"SSH-2.0-client\r\n").expect("it is open");
-    assert_eq!(rubbish.read(&mut [0; 10]).unwrap_or(0), 0, "it isn't TURN");
+    rubbish.write_all(&[0x80; 20]).expect("it is open");
+    assert_eq!(rubbish.read(&mut [0; 10]).expect("it is closed in time"), 0, "it is neither STUN nor ChannelData");
     let mut only = Client::tcp(server.listen[0]);
     only.allocate().expect("alice may");
     let mut second = TcpStream::connect(server.listen[0]).expect("it listens");

@@ -22,7 +22,7 @@ pub fn frame_len(bytes: &[u8]) -> Result<Option<usize>, FramingError> {
         // A STUN message's length has two zero bits at its end (RFC 8489 section 5).
         0 if len.is_multiple_of(4) => Ok(Some(20 + len)),
         // ChannelData is padded on streams; the length doesn't say so.
-        1 if head[0] <= 0x4f => Ok(Some(4 + len.next_multiple_of(4))),
+        1 => Ok(Some(4 + len.next_multiple_of(4))),
         _ => Err(FramingError),
     }
 }
@@ -39,7 +39,7 @@ mod tests {
         assert_eq!(frame_len(&[0x40, 0, 0, 5, 1]), Ok(Some(12)));
         assert_eq!(frame_len(&[0x4f, 0xff, 0xff, 0xff]), Ok(Some(65_540)));
         assert_eq!(frame_len(&[0, 1, 0, 7]), Err(FramingError));
-        assert_eq!(frame_len(&[0x50, 0, 0, 5]), Err(FramingError));
+        assert_eq!(frame_len(&[0x7f, 0, 0, 5]), Ok(Some(12)));
         assert_eq!(frame_len(&[0x80]), Err(FramingError));
         assert_eq!(frame_len(&[0x16, 3, 1, 2]), Err(FramingError));
     }

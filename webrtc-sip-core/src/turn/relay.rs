@@ -24,7 +24,7 @@ impl TurnServer {
         remote: SocketAddr,
         packet: &mut PacketBuf<'_>,
     ) -> Result<Transmit, DropReason> {
-        // RFC 7983: 0 to 3 is STUN, 64 to 79 is ChannelData.
+        // RFC 7983: 0 to 3 is STUN, 64 to 79 is ChannelData; up to 127 with the channels of RFC 5766.
         match packet.as_slice().first() {
             Some(0..=3) => {
                 let message = Message::parse(packet.as_slice()).map_err(|_| DropReason::Malformed)?;
@@ -36,7 +36,7 @@ impl TurnServer {
                     (Class::Success | Class::Error, _) => Err(DropReason::NotRecognised),
                 }
             }
-            Some(64..=79) => self.channel_data(now, path, packet),
+            Some(64..=127) => self.channel_data(now, path, packet),
             _ => Err(DropReason::NotRecognised),
         }
     }

@@ -22,8 +22,9 @@ const BIND_TIMEOUT: Duration = Duration::from_secs(5);
 const RESERVATION_LIFETIME: Duration = Duration::from_secs(30);
 /// Number of UDP in REQUESTED-TRANSPORT (RFC 8656 section 18.7).
 const UDP: u8 = 17;
-/// Channel numbers that may be bound (RFC 8656 section 12).
-const CHANNELS: std::ops::RangeInclusive<u16> = 0x4000..=0x4fff;
+/// Channel numbers that may be bound. RFC 8656 section 12 ends them at 0x4fff; clients of RFC 5766 (section 11), coturn's
+/// among them, draw from all of these.
+const CHANNELS: std::ops::RangeInclusive<u16> = 0x4000..=0x7ffe;
 /// Peers in one CreatePermission request.
 const MAX_PEERS: usize = 32;
 

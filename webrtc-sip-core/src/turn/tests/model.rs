@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::scene::*;
 use crate::stun::{Attribute, Method};
 
-const CHANNELS: [u16; 3] = [0x4000, 0x4001, 0x4fff];
+const CHANNELS: [u16; 3] = [0x4000, 0x4001, 0x7ffe];
 const PEERS: [&str; 4] = ["203.0.113.1:1000", "203.0.113.1:2000", "203.0.113.2:1000", "203.0.113.3:3000"];
 
 #[derive(Clone, Debug)]

@@ -144,7 +144,7 @@ fn garbage_is_counted_and_answered_by_nothing() {
     for end in 0..valid.len() {
         assert!(scene.send(client.path, &valid[..end]).is_none(), "{end}");
     }
-    for first in [4u8, 20, 63, 80, 128, 255] {
+    for first in [4u8, 20, 63, 128, 255] {
         assert!(scene.send(client.path, &[first; 40]).is_none());
     }
     for position in 0..valid.len() {
