@@ -66,7 +66,7 @@ test('a call that the gateway refuses ends in words of the page', () => {
   for (const reason of ['bad_number', 'unsupported_scheme', 'no_common_codec', 'not_signed_in', 'too_many', 'unavailable']) {
     assert.deepEqual(told(reason), { text: errorText(new GatewayError(-32000, reason, '')), bad: true }, reason);
   }
-  assert.equal(told('unroutable').text, '1002 cannot be reached: there is no way to that number.');
+  assert.equal(told('unroutable').text, '1002 cannot be reached: not signed in, or no such number.');
   // What has the name of an error of the link says something else of a call.
   for (const reason of ['unreachable', 'failure']) assert.equal(told(reason).text, 'Words of the gateway.', reason);
 });

@@ -39,7 +39,7 @@ const ENDS: Record<string, string> = {
   busy: 'is busy.',
   no_answer: 'does not answer.',
   not_found: 'is not a number that exists.',
-  unroutable: 'cannot be reached: there is no way to that number.',
+  unroutable: 'cannot be reached: not signed in, or no such number.',
 };
 
 /** Ends that bear the name of an error and mean something else: not the gateway is unreachable, but the far side. */
