@@ -173,7 +173,7 @@ impl TurnServer {
     ) -> Option<Transmit> {
         let now = self.clock(now);
         let result = match self.by_relay.get(&socket) {
-            Some(key) => self.peer_packet(now, *key, source, packet),
+            Some(key) => self.peer_packet(now, *key, source, packet).map(Some),
             None if self.listeners.contains_key(&socket) => {
                 self.client_packet(now, ClientPath::Datagram { socket, remote: source }, source, packet)
             }
@@ -303,8 +303,8 @@ impl TurnServer {
         (since + now.saturating_duration_since(then)).as_secs()
     }
 
-    fn counted(&mut self, result: Result<Transmit, DropReason>) -> Option<Transmit> {
-        result.map_err(|reason| self.drops.count(reason)).ok()
+    fn counted(&mut self, result: Result<Option<Transmit>, DropReason>) -> Option<Transmit> {
+        result.map_err(|reason| self.drops.count(reason)).ok().flatten()
     }
 
     fn end(&mut self, now: Instant, key: AllocationKey, reason: AllocationEnd) {

@@ -1,6 +1,7 @@
 //! The packet paths: client to peer and peer to client.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::time::Instant;
 
 use crate::io::{DropReason, PacketBuf, Transmit};
@@ -23,20 +24,32 @@ impl TurnServer {
         path: ClientPath,
         remote: SocketAddr,
         packet: &mut PacketBuf<'_>,
-    ) -> Result<Transmit, DropReason> {
+    ) -> Result<Option<Transmit>, DropReason> {
         // RFC 7983: 0 to 3 is STUN, 64 to 79 is ChannelData; up to 127 with the channels of RFC 5766.
         match packet.as_slice().first() {
             Some(0..=3) => {
                 let message = Message::parse(packet.as_slice()).map_err(|_| DropReason::Malformed)?;
                 match (message.class(), message.method()) {
-                    (Class::Request, _) => self.request(now, path, remote, packet),
-                    (Class::Indication, Method::SEND) => self.send_indication(now, path, packet),
+                    (Class::Request, _) => {
+                        let Some(reply) = self.request(now, path, remote, message)? else { return Ok(None) };
+                        packet.clear(super::HEADROOM);
+                        reply.write(packet).map_err(|_| DropReason::NoRoom)?;
+                        Ok(Some(path.transmit()))
+                    }
+                    (Class::Indication, Method::SEND) => {
+                        let (peer, data) = addressed_data(message)?;
+                        let len = data.len();
+                        packet.truncate(data.end);
+                        packet.trim_front(data.start);
+                        let key = *self.by_client.get(&path).ok_or(DropReason::UnknownSource)?;
+                        self.send_to_peer(now, key, peer, len).map(Some)
+                    }
                     // A Binding indication keeps a NAT's mapping (RFC 8489 section 3); there is nothing to answer.
                     (Class::Indication, _) => Err(DropReason::OutOfState),
                     (Class::Success | Class::Error, _) => Err(DropReason::NotRecognised),
                 }
             }
-            Some(64..=127) => self.channel_data(now, path, packet),
+            Some(64..=127) => self.channel_data(now, path, packet).map(Some),
             _ => Err(DropReason::NotRecognised),
         }
     }
@@ -59,27 +72,6 @@ impl TurnServer {
         packet.trim_front(CHANNEL_HEADER_LEN);
         packet.truncate(len);
         self.send_to_peer(now, key, peer, len)
-    }
-
-    /// A Send indication (RFC 8656 section 11.2).
-    fn send_indication(
-        &mut self,
-        now: Instant,
-        path: ClientPath,
-        packet: &mut PacketBuf<'_>,
-    ) -> Result<Transmit, DropReason> {
-        const KNOWN: [Attribute; 2] = [Attribute::XOR_PEER_ADDRESS, Attribute::DATA];
-        let key = *self.by_client.get(&path).ok_or(DropReason::UnknownSource)?;
-        let message = Message::parse(packet.as_slice()).map_err(|_| DropReason::Malformed)?;
-        if !message.unknown_required(&KNOWN).is_empty() {
-            return Err(DropReason::Malformed);
-        }
-        let peer = message.xor_address(Attribute::XOR_PEER_ADDRESS).map_err(|_| DropReason::Malformed)?;
-        let peer = peer.ok_or(DropReason::Malformed)?;
-        let data = message.value_range(Attribute::DATA).ok_or(DropReason::Malformed)?;
-        packet.truncate(data.end);
-        packet.trim_front(data.start);
-        self.send_to_peer(now, key, peer, data.len())
     }
 
     fn send_to_peer(
@@ -123,6 +115,15 @@ impl TurnServer {
         count(&mut allocation.received, &mut self.stats.received, len);
         Ok(allocation.terms.client.transmit())
     }
+}
+
+/// Whom a Send indication is for, and where its data lies (RFC 8656 section 11.2).
+fn addressed_data(message: Message<'_>) -> Result<(SocketAddr, Range<usize>), DropReason> {
+    if !message.unknown_required(&[Attribute::XOR_PEER_ADDRESS, Attribute::DATA]).is_empty() {
+        return Err(DropReason::Malformed);
+    }
+    let peer = message.xor_address(Attribute::XOR_PEER_ADDRESS).map_err(|_| DropReason::Malformed)?;
+    peer.zip(message.value_range(Attribute::DATA)).ok_or(DropReason::Malformed)
 }
 
 fn count(allocation: &mut Traffic, server: &mut Traffic, len: usize) {

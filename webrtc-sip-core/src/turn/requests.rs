@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use smallvec::SmallVec;
 
 use crate::ids::{AllocationId, RequestId};
-use crate::io::{DropReason, PacketBuf, Transmit};
+use crate::io::DropReason;
 use crate::stun::{Attribute, Message, Method};
 
 use super::allocation::{Allocation, ChannelError, ClientPath, Owner, Terms};
@@ -65,15 +65,14 @@ struct Wanted {
 type Outcome = Result<Option<Body>, Failure>;
 
 impl TurnServer {
-    /// Answers a request in the packet that it came in.
+    /// The answer to a request; none where it comes later.
     pub(super) fn request(
         &mut self,
         now: Instant,
         path: ClientPath,
         remote: SocketAddr,
-        packet: &mut PacketBuf<'_>,
-    ) -> Result<Transmit, DropReason> {
-        let message = Message::parse(packet.as_slice()).map_err(|_| DropReason::Malformed)?;
+        message: Message<'_>,
+    ) -> Result<Option<Reply>, DropReason> {
         if message.fingerprint() == Some(false) {
             return Err(DropReason::AuthenticationFailed);
         }
@@ -82,15 +81,18 @@ impl TurnServer {
         } else {
             self.authenticated_request(now, path, remote, message)?
         };
-        let reply = reply.ok_or(DropReason::OutOfState)?;
-        let counter = if reply.is_success() { &mut self.stats.succeeded } else { &mut self.stats.refused };
-        *counter += 1;
-        packet.clear(super::HEADROOM);
-        reply.write(packet).map_err(|_| DropReason::NoRoom)?;
-        Ok(path.transmit())
+        if let Some(reply) = &reply {
+            self.count_reply(reply);
+        }
+        Ok(reply)
     }
 
-    /// None when the answer comes later, or not at all.
+    fn count_reply(&mut self, reply: &Reply) {
+        let counter = if reply.is_success() { &mut self.stats.succeeded } else { &mut self.stats.refused };
+        *counter += 1;
+    }
+
+    /// None when the answer comes later.
     fn authenticated_request(
         &mut self,
         now: Instant,
@@ -325,8 +327,7 @@ impl TurnServer {
             self.allocations[key].reservation = reservation;
             allocated(&self.allocations[key], failed)
         };
-        let counter = if reply.is_success() { &mut self.stats.succeeded } else { &mut self.stats.refused };
-        *counter += 1;
+        self.count_reply(&reply);
         self.outgoing.push_back((transmit, reply));
     }
 
@@ -341,7 +342,7 @@ impl TurnServer {
     pub(super) fn give_up(&mut self, id: RequestId) {
         let Some(mut pending) = self.take_pending(id) else { return };
         pending.reply.body = Body::Failure(Code::InsufficientCapacity.into());
-        self.stats.refused += 1;
+        self.count_reply(&pending.reply);
         self.outgoing.push_back((pending.terms.client.transmit(), pending.reply));
     }
 
