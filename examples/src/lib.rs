@@ -1,0 +1,3 @@
+//! What the examples have in common.
+
+pub mod turn_client;
