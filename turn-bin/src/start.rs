@@ -151,7 +151,8 @@ fn start_workers(
     let start = |worker: usize| {
         let sockets = bound.iter_mut().enumerate();
         let sockets = sockets.filter_map(|(index, bound)| Some((SocketId(index as u32), bound.udp.pop()?)));
-        WorkerHandle::start(worker, sockets.collect(), turn.clone(), relays.clone())
+        let turn = TurnConfig { server_number: worker as u8, ..turn.clone() };
+        WorkerHandle::start(worker, sockets.collect(), turn, relays.clone())
     };
     (0..count).map(start).collect()
 }

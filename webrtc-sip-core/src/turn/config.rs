@@ -11,6 +11,9 @@ use super::PeerPolicy;
 /// What a [`super::TurnServer`] needs to know.
 #[derive(Clone, Debug)]
 pub struct TurnConfig {
+    /// Which one this is of the servers that clients take for one: it stands in what they show when they come back, so that
+    /// they can be brought to the server that knows them.
+    pub server_number: u8,
     /// The UDP sockets that clients talk to.
     pub listeners: Vec<Listener>,
     /// Address families in which relayed addresses can be had, the usual one first.
@@ -54,6 +57,7 @@ impl TurnConfig {
 impl Default for TurnConfig {
     fn default() -> Self {
         TurnConfig {
+            server_number: 0,
             listeners: Vec::new(),
             families: vec![Family::V4],
             realm: "localhost".to_owned(),
