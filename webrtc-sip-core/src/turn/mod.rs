@@ -27,7 +27,6 @@ use crate::timer::TimerQueue;
 mod allocation;
 mod auth;
 mod config;
-mod discovery;
 mod event;
 mod frame;
 mod nonce;
@@ -40,14 +39,13 @@ mod requests;
 mod tests;
 
 pub use auth::time_limited_credentials;
-pub use config::{Discovery, Family, Listener, TurnConfig};
+pub use config::{Family, Listener, TurnConfig};
 pub use event::{
     AllocationEnd, AllocationRecord, AllocationSummary, BindRelay, ClientTransport, RelayPort, RelaySocket, Traffic,
     TurnEvent, TurnStats,
 };
 pub use frame::{FramingError, MAX_FRAME_LEN, frame_len};
 pub use peers::PeerPolicy;
-pub use reply::{MAX_AMPLIFICATION, MAX_REALM_LEN};
 
 use allocation::{Allocation, ClientPath};
 use auth::Credentials;

@@ -1,4 +1,4 @@
-//! Requests of clients that have to say who they are: Allocate, Refresh, CreatePermission, ChannelBind.
+//! Requests of clients: Binding, Allocate, Refresh, CreatePermission, ChannelBind.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -25,8 +25,6 @@ const UDP: u8 = 17;
 /// Channel numbers that may be bound. RFC 8656 section 12 ends them at 0x4fff; clients of RFC 5766 (section 11), coturn's
 /// among them, draw from all of these.
 const CHANNELS: std::ops::RangeInclusive<u16> = 0x4000..=0x7ffe;
-/// What there are requests of; others are no more answered than what isn't STUN (RFC 8489 section 6.3).
-const METHODS: [Method; 4] = [Method::ALLOCATE, Method::REFRESH, Method::CREATE_PERMISSION, Method::CHANNEL_BIND];
 /// Peers in one CreatePermission request.
 const MAX_PEERS: usize = 32;
 
@@ -34,8 +32,6 @@ const MAX_PEERS: usize = 32;
 pub(super) struct Pending {
     terms: Terms,
     bind: BindRelay,
-    /// A family that was asked for besides and that there is none of.
-    unsupported: Option<Family>,
     /// Complete but for its body.
     reply: Reply,
 }
@@ -60,8 +56,6 @@ struct Authenticated<'a> {
 /// What an Allocate request asks for.
 struct Wanted {
     families: SmallVec<[Family; 2]>,
-    /// Asked for besides, but there is none of it.
-    unsupported: Option<Family>,
     port: RelayPort,
     token: Option<[u8; 8]>,
     lifetime: Duration,
@@ -82,17 +76,18 @@ impl TurnServer {
         if message.fingerprint() == Some(false) {
             return Err(DropReason::AuthenticationFailed);
         }
-        if !METHODS.contains(&message.method()) {
-            return Err(DropReason::NotRecognised);
-        }
-        let reply = self.authenticated_request(now, path, remote, message)?;
+        let reply = if message.method() == Method::BINDING {
+            Some(Reply::to(&message, binding(&message, remote)))
+        } else {
+            self.authenticated_request(now, path, remote, message)?
+        };
         if let Some(reply) = &reply {
             self.count_reply(reply);
         }
         Ok(reply)
     }
 
-    pub(super) fn count_reply(&mut self, reply: &Reply) {
+    fn count_reply(&mut self, reply: &Reply) {
         let counter = if reply.is_success() { &mut self.stats.succeeded } else { &mut self.stats.refused };
         *counter += 1;
     }
@@ -123,8 +118,8 @@ impl TurnServer {
         Ok(Some(Reply::to(&message, body).signed(signature)))
     }
 
-    /// The answer to somebody unknown. There are only so many of them for each network, so that a flood under a false
-    /// address does little harm to its owner.
+    /// The answer to somebody unknown. There are only so many of them for each network, and each is at most about four
+    /// times as long as the shortest request, so that a flood under a false address does little harm to its owner.
     fn refuse(
         &mut self,
         now: Instant,
@@ -175,7 +170,7 @@ impl TurnServer {
                 return Err(Code::AllocationMismatch.into());
             }
             // The same request again: our answer was lost.
-            return Ok(Some(allocated(allocation)));
+            return Ok(Some(allocated(allocation, None)));
         }
         if self.pending_clients.contains_key(&request.path) {
             return Ok(None);
@@ -220,7 +215,6 @@ impl TurnServer {
                 lifetime: wanted.lifetime,
             },
             bind: BindRelay { families: wanted.families.clone(), port: wanted.port },
-            unsupported: wanted.unsupported,
             reply: Reply::to(&request.message, Body::Done).signed(signature),
         }
     }
@@ -231,6 +225,7 @@ impl TurnServer {
             Some([_, _, _, _]) => return Err(Code::TransportNotSupported.into()),
             _ => return Err(Code::BadRequest.into()),
         }
+        let families = self.wanted_families(message)?;
         let token = match message.get(Attribute::RESERVATION_TOKEN) {
             Some(token) => Some(token.try_into().map_err(|_| Code::BadRequest)?),
             None => None,
@@ -249,14 +244,10 @@ impl TurnServer {
         if token.is_some() && (named || additional) {
             return Err(Code::BadRequest.into());
         }
-        // What was reserved has its family.
-        let (families, unsupported) =
-            if token.is_some() { (SmallVec::new(), None) } else { self.wanted_families(message)? };
-        Ok(Wanted { families, unsupported, port, token, lifetime: self.lifetime(message)? })
+        Ok(Wanted { families, port, token, lifetime: self.lifetime(message)? })
     }
 
-    /// The families that are asked for and that there are, and one that there is none of although it was asked for besides.
-    fn wanted_families(&self, message: &Message<'_>) -> Result<(SmallVec<[Family; 2]>, Option<Family>), Failure> {
+    fn wanted_families(&self, message: &Message<'_>) -> Result<SmallVec<[Family; 2]>, Failure> {
         let family = |attribute| match message.get(attribute) {
             None => Ok(None),
             Some([number, _, _, _]) => match Family::from_number(*number) {
@@ -271,15 +262,14 @@ impl TurnServer {
         match (named, additional) {
             (Some(_), Some(_)) | (_, Some(Family::V4)) => Err(Code::BadRequest.into()),
             (Some(family), None) if !supported(&family) => Err(Code::FamilyNotSupported.into()),
-            (Some(family), None) => Ok((SmallVec::from_slice(&[family]), None)),
+            (Some(family), None) => Ok(SmallVec::from_slice(&[family])),
             (None, Some(Family::V6)) => {
-                let (both, none): (SmallVec<[Family; 2]>, SmallVec<[Family; 2]>) =
-                    [Family::V4, Family::V6].into_iter().partition(supported);
-                if both.is_empty() { Err(Code::FamilyNotSupported.into()) } else { Ok((both, none.first().copied())) }
+                let both: SmallVec<[Family; 2]> = [Family::V4, Family::V6].into_iter().filter(supported).collect();
+                if both.is_empty() { Err(Code::FamilyNotSupported.into()) } else { Ok(both) }
             }
             // IPv4 where nothing else is said (RFC 8656 section 7.2).
             (None, None) if !supported(&Family::V4) => Err(Code::FamilyNotSupported.into()),
-            (None, None) => Ok((SmallVec::from_slice(&[Family::V4]), None)),
+            (None, None) => Ok(SmallVec::from_slice(&[Family::V4])),
         }
     }
 
@@ -300,21 +290,20 @@ impl TurnServer {
     }
 
     fn allocate_reserved(&mut self, now: Instant, token: &[u8; 8], pending: Pending) -> Outcome {
-        let ours = |reservation: &Reservation| reservation.account == pending.terms.account;
-        if !self.reservations.get(token).is_some_and(ours) {
+        let ours = self.reservations.get(token).is_some_and(|reservation| reservation.account == pending.terms.account);
+        let Some(reservation) = self.reservations.remove(token).filter(|_| ours) else {
             return Err(Code::InsufficientCapacity.into());
-        }
-        let Some(reservation) = self.reservations.remove(token) else { return Err(Code::InsufficientCapacity.into()) };
+        };
         self.timers.cancel(&Deadline::Reservation(*token));
         let key = self.insert(now, pending.terms, &[reservation.relay]);
-        Ok(Some(allocated(&self.allocations[key])))
+        Ok(Some(allocated(&self.allocations[key], None)))
     }
 
     /// The sockets that a request asked for, in the order of its families (and the port above last, for a pair); fewer
     /// when some couldn't be bound. Answers that come too late are taken too: their sockets are closed.
     pub fn handle_answer(&mut self, now: Instant, id: RequestId, sockets: &[RelaySocket]) {
         let now = self.clock(now);
-        let Some(Pending { terms, bind, unsupported, mut reply }) = self.take_pending(id) else {
+        let Some(Pending { terms, bind, mut reply }) = self.take_pending(id) else {
             self.events.extend(sockets.iter().map(|relay| TurnEvent::CloseSocket(relay.socket)));
             return;
         };
@@ -333,12 +322,10 @@ impl TurnServer {
         } else {
             let bound = |family: &Family| relays.iter().any(|relay| Family::of(relay.address) == *family);
             let failed = bind.families.iter().copied().find(|family| !bound(family));
-            let failed = failed.map(|family| (family, Code::InsufficientCapacity));
             let reservation = above.map(|relay| self.reserve(now, relay, terms.account.clone()));
             let key = self.insert(now, terms, relays);
             self.allocations[key].reservation = reservation;
-            self.allocations[key].failed = failed.or(unsupported.map(|family| (family, Code::FamilyNotSupported)));
-            allocated(&self.allocations[key])
+            allocated(&self.allocations[key], failed)
         };
         self.count_reply(&reply);
         self.outgoing.push_back((transmit, reply));
@@ -383,36 +370,20 @@ impl TurnServer {
     /// RFC 8656 section 8.2.
     fn refresh(&mut self, request: &Authenticated<'_>) -> Outcome {
         let Some(key) = request.allocation else { return Err(Code::AllocationMismatch.into()) };
-        let family = match request.message.get(Attribute::REQUESTED_ADDRESS_FAMILY) {
-            None => None,
-            Some([number, _, _, _]) => {
-                let family = Family::from_number(*number).filter(|family| self.allocations[key].has_family(*family));
-                Some(family.ok_or(Code::PeerFamilyMismatch)?)
+        if let Some(value) = request.message.get(Attribute::REQUESTED_ADDRESS_FAMILY) {
+            let family = value.first().and_then(|number| Family::from_number(*number)).ok_or(Code::BadRequest)?;
+            if !self.allocations[key].has_family(family) {
+                return Err(Code::PeerFamilyMismatch.into());
             }
-            Some(_) => return Err(Code::BadRequest.into()),
-        };
+        }
         if request.message.get(Attribute::LIFETIME) == Some(&[0; 4]) {
-            self.release(request.now, key, family);
+            self.end(request.now, key, AllocationEnd::Released);
             return Ok(Some(Body::Lifetime(Duration::ZERO)));
         }
         let lifetime = self.lifetime(&request.message)?;
         self.allocations[key].terms.lifetime = lifetime;
         self.timers.set(Deadline::Allocation(key), request.now + lifetime);
         Ok(Some(Body::Lifetime(lifetime)))
-    }
-
-    /// Gives up the relayed address of one family, or all of the allocation (RFC 8656 section 8.1).
-    fn release(&mut self, now: Instant, key: AllocationKey, family: Option<Family>) {
-        let allocation = &mut self.allocations[key];
-        match family {
-            Some(family) if allocation.relays.len() > 1 => {
-                if let Some(relay) = allocation.give_up(family) {
-                    self.by_relay.remove(&relay.socket);
-                    self.events.push_back(TurnEvent::CloseSocket(relay.socket));
-                }
-            }
-            _ => self.end(now, key, AllocationEnd::Released),
-        }
     }
 
     /// RFC 8656 section 10.2: all of the permissions or none.
@@ -453,6 +424,10 @@ impl TurnServer {
             return Err(Code::BadRequest.into());
         }
         self.check_peer(key, peer)?;
+        // Unlike a permission, a channel has a port.
+        if !self.config.peers.permits(peer) {
+            return Err(Code::Forbidden.into());
+        }
         let allocation = &mut self.allocations[key];
         if !allocation.has_room_for(request.now, &[peer.ip()], self.config.max_permissions) {
             return Err(Code::InsufficientCapacity.into());
@@ -476,10 +451,19 @@ impl TurnServer {
     }
 }
 
-fn allocated(allocation: &Allocation) -> Body {
+fn binding(message: &Message<'_>, remote: SocketAddr) -> Body {
+    let unknown = message.unknown_required(known_attributes(Method::BINDING));
+    if unknown.is_empty() {
+        Body::Mapped(remote)
+    } else {
+        Body::Failure(Failure { unknown, ..Code::UnknownAttribute.into() })
+    }
+}
+
+fn allocated(allocation: &Allocation, failed_family: Option<Family>) -> Body {
     Body::Allocated(Box::new(Allocated {
         relayed: allocation.relays.iter().map(|relay| relay.address).collect(),
-        failed: allocation.failed,
+        failed_family,
         mapped: allocation.terms.remote,
         lifetime: allocation.terms.lifetime,
         reservation: allocation.reservation,
@@ -487,7 +471,7 @@ fn allocated(allocation: &Allocation) -> Body {
 }
 
 /// The attributes that are understood in requests of a method, besides those of every method.
-pub(super) fn known_attributes(method: Method) -> &'static [Attribute] {
+fn known_attributes(method: Method) -> &'static [Attribute] {
     macro_rules! with_common {
         ($($attribute:ident),*) => {
             &[

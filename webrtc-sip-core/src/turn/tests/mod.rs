@@ -1,11 +1,7 @@
 //! The server against a client on a fake clock.
 
 mod allocations;
-mod amplification;
 mod authentication;
-mod bad_input;
-mod discovery;
 mod model;
 mod relaying;
-mod rfc8656;
 mod scene;

@@ -125,6 +125,8 @@ fn a_single_permitted_socket_is_reached_at_its_port_alone() {
     let mut client = Client::alice();
     let relayed = scene.allocate(&mut client);
     assert_eq!(scene.permit(&mut client, "10.0.0.5:1").code(), 200, "a permission has no port");
+    assert_eq!(scene.bind_channel(&mut client, 0x4001, "10.0.0.5:7001").code(), 403);
+    assert_eq!(scene.bind_channel(&mut client, 0x4001, "10.0.0.5:7000").code(), 200);
     assert!(scene.send(client.path, &send_indication(address("10.0.0.5:7000"), b"x")).is_some());
     assert!(scene.send(client.path, &send_indication(address("10.0.0.5:7001"), b"x")).is_none());
     assert!(scene.peer_sends(relayed, "10.0.0.5:7000", b"x").is_some());
