@@ -9,7 +9,7 @@ use axum::routing::get;
 use shell::http::{SharedPhase, is_alive, ready};
 use shell::metrics::Exposition;
 
-use crate::metrics::Source;
+use crate::metrics::Metrics;
 
 /// What the pages look at.
 #[derive(Clone, Debug)]
@@ -17,7 +17,7 @@ pub(crate) struct Pages {
     /// Where the server stands.
     pub(crate) phase: Arc<SharedPhase>,
     /// Its figures.
-    pub(crate) metrics: Source,
+    pub(crate) metrics: Metrics,
 }
 
 /// Every path of the listener.

@@ -19,6 +19,7 @@ mod worker;
 
 pub use failure::{Broken, RunError, StartError};
 pub use limits::needs;
+pub use metrics::Metrics;
 pub use start::{Running, start};
 
 use config::Config;

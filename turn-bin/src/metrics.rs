@@ -10,17 +10,17 @@ use webrtc_sip_core::io::DropCounters;
 use crate::relays::Relays;
 use crate::worker::{ENDS, Inbox, WorkerInput, WorkerStats};
 
-/// Where the figures come from.
+/// Where the figures of a running server come from.
 #[derive(Clone, Debug)]
-pub(crate) struct Source {
+pub struct Metrics {
     pub(crate) workers: Vec<Inbox>,
     pub(crate) relays: Arc<Relays>,
     pub(crate) connections: ConnectionLimit,
 }
 
-impl Source {
+impl Metrics {
     /// Writes all of them. A worker that is gone has none.
-    pub(crate) async fn write(&self, page: &mut Exposition) {
+    pub async fn write(&self, page: &mut Exposition) {
         let mut workers = Vec::with_capacity(self.workers.len());
         for inbox in &self.workers {
             let (reply, answer) = oneshot::channel();

@@ -8,7 +8,6 @@ use std::time::Duration;
 use shell::accept::{ConnectionLimit, bind_with_udp};
 use shell::config::Secret;
 use shell::http::{Cut, Phase, SharedPhase, bind, serve};
-use shell::metrics::Exposition;
 use shell::program::Service;
 use shell::tls::TlsSettings;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -17,13 +16,14 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use webrtc_sip_core::crypto::CryptoProvider;
 use webrtc_sip_core::io::SocketId;
+use webrtc_sip_core::net::IpNetwork;
 use webrtc_sip_core::turn::{Listener, PeerPolicy, TurnConfig};
 
 use crate::config::Config;
 use crate::connections::{Connections, load_tls};
 use crate::failure::{Broken, StartError};
 use crate::http::{Pages, router};
-use crate::metrics::Source;
+use crate::metrics::Metrics;
 use crate::relays::Relays;
 use crate::worker::{Permitted, WorkerHandle, WorkerInput};
 
@@ -42,7 +42,7 @@ pub struct Running {
     /// Where health and metrics are, if anywhere.
     pub http: Option<SocketAddr>,
     workers: Vec<WorkerHandle>,
-    metrics: Source,
+    metrics: Metrics,
     phase: Arc<SharedPhase>,
     tls: Option<TlsSettings>,
     /// Ends every connection where it stands.
@@ -86,7 +86,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let inboxes: Vec<_> = workers.iter().map(|worker| worker.inbox().clone()).collect();
     let idle = Duration::from_secs(config.limits.lifetime_seconds) + IDLE_GRACE;
     let connections = Connections::new(inboxes.clone(), tls.clone(), limit.clone(), idle, uncut.clone());
-    let metrics = Source { workers: inboxes, relays, connections: limit };
+    let metrics = Metrics { workers: inboxes, relays, connections: limit };
     let phase = Arc::new(SharedPhase::default());
 
     let listen: Vec<SocketAddr> = bound.iter().map(|bound| bound.address).collect();
@@ -158,22 +158,33 @@ fn start_workers(
 }
 
 fn permitted(config: &Config) -> Permitted {
-    let networks = |networks: &[shell::config::Network]| networks.iter().map(|network| network.0).collect();
     Permitted {
         users: config.users.iter().map(|user| (user.name.clone(), user.password.reveal().to_owned())).collect(),
         secrets: config.auth.secrets.iter().map(Secret::reveal).map(str::to_owned).collect(),
         peers: PeerPolicy {
-            allow: networks(&config.relay.allow_peers),
-            deny: networks(&config.relay.deny_peers),
-            ..PeerPolicy::default()
+            allow: config.relay.allow_peers.iter().map(|network| network.0).collect(),
+            allow_exactly: config.relay.allow_exactly.clone(),
+            deny: config.relay.deny_peers.iter().map(|network| network.0).chain(own_addresses(config)).collect(),
         },
     }
 }
 
+/// A peer at one of the server's own addresses would take its packets for those of this machine.
+fn own_addresses(config: &Config) -> impl Iterator<Item = IpNetwork> {
+    let relays = config.relay_addresses().into_iter().flat_map(|(bound, external)| [bound, external]);
+    let all = config.listen.iter().map(SocketAddr::ip).chain(relays);
+    all.map(|address| IpNetwork { address, prefix_len: if address.is_ipv4() { 32 } else { 128 } })
+}
+
 impl Running {
-    /// Writes the metrics, for a page that may have others besides.
-    pub async fn write_metrics(&self, page: &mut Exposition) {
-        self.metrics.write(page).await;
+    /// Its figures, for a page that may have others besides.
+    pub fn metrics(&self) -> Metrics {
+        self.metrics.clone()
+    }
+
+    /// Ends a worker as a panic would, for tests of what becomes of the rest.
+    pub async fn end_worker(&self, worker: usize) {
+        self.workers[worker].inbox().send(WorkerInput::Stop).await;
     }
 }
 
@@ -236,5 +247,44 @@ impl Service for Running {
             tracing::error!("{broken}");
         }
         ended
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> Config {
+        let mut config = Config::embedded();
+        config.listen[0].set_port(0);
+        config.http.listen = None;
+        config.auth.secrets = vec![Secret::from("s")];
+        config.workers = 2;
+        config
+    }
+
+    #[tokio::test]
+    async fn a_server_without_one_of_its_workers_is_broken() {
+        let server = start(config()).await.unwrap();
+        server.end_worker(1).await;
+        tokio::time::timeout(Duration::from_secs(15), server.broken()).await.expect("it notices");
+        assert_eq!(server.stop().await, Err(Broken { worker: 1 }));
+    }
+
+    #[test]
+    fn its_own_addresses_are_peers_only_where_they_are_allowed() {
+        let address = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let mut config = config();
+        config.listen = vec![address("8.8.0.1:3478")];
+        config.relay.ips = vec!["8.8.0.2".parse().unwrap()];
+        config.relay.external_ips = vec!["8.8.0.3".parse().unwrap()];
+        config.relay.allow_exactly = [address("8.8.0.1:19000")].into();
+        let own = ["8.8.0.1:5060", "8.8.0.2:5060", "8.8.0.3:5060"].map(address);
+        let peers = permitted(&config).peers;
+        assert!(own.iter().all(|peer| !peers.permits(*peer)));
+        assert!(peers.permits(address("8.8.0.1:19000")) && peers.permits(address("8.8.0.4:5060")));
+        config.relay.allow_peers = vec!["8.8.0.0/30".parse().unwrap()];
+        let peers = permitted(&config).peers;
+        assert!(own.iter().all(|peer| peers.permits(*peer)));
     }
 }

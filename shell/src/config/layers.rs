@@ -37,6 +37,15 @@ impl ConfigError {
     pub fn key(key: impl Into<String>, problem: impl Into<String>) -> Self {
         ConfigError::Key { key: key.into(), problem: problem.into() }
     }
+
+    /// The same where the configuration is a section of another one.
+    #[must_use]
+    pub fn in_section(self, section: &str) -> Self {
+        match self {
+            ConfigError::Key { key, problem } => ConfigError::Key { key: format!("{section}.{key}"), problem },
+            file @ ConfigError::File { .. } => file,
+        }
+    }
 }
 
 /// A program's layers, lowest first.

@@ -3,7 +3,7 @@
 //! `WST_` and the upper-case path override any value, with `__` between levels: `WST_RELAY__PORT_LOW=50000`. Unknown
 //! keys are refused, so that a misspelt one is noticed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
@@ -55,6 +55,9 @@ pub struct Relay {
     pub port_high: u16,
     pub allow_peers: Vec<Network>,
     pub deny_peers: Vec<Network>,
+    /// Sockets of the embedding program that may be reached, and nothing else at their addresses.
+    #[serde(skip)]
+    pub allow_exactly: BTreeSet<SocketAddr>,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -107,6 +110,14 @@ impl Config {
         LAYERS.load(None, HashMap::new()).expect("the embedded defaults are valid, as a test shows")
     }
 
+    /// Refuses what can't work or would be unsafe; for a configuration that an embedding program has put together.
+    ///
+    /// # Errors
+    /// A value isn't acceptable.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        check::check(self)
+    }
+
     /// Each address for peers' packets, and what clients are told in its place.
     pub(crate) fn relay_addresses(&self) -> Vec<(IpAddr, IpAddr)> {
         let mut bound = self.relay.ips.clone();
@@ -126,7 +137,7 @@ fn load(args: &Args, environment: HashMap<String, String>) -> Result<Config, Con
     let file: Option<&Path> = args.flags.config.as_deref();
     let mut config: Config = LAYERS.load(file, environment)?;
     args.apply(&mut config);
-    check::check(&config)?;
+    config.check()?;
     Ok(config)
 }
 

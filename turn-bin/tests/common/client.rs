@@ -23,7 +23,7 @@ enum Link {
 
 pub(crate) struct Client {
     link: Link,
-    user: (&'static str, &'static str),
+    user: (String, String),
     /// Realm and nonce, once they are known.
     challenge: Option<(String, String)>,
     transactions: u8,
@@ -44,11 +44,11 @@ impl Client {
     }
 
     fn new(link: Link) -> Self {
-        Client { link, user: ("alice", "wonder"), challenge: None, transactions: 0 }
+        Client { link, user: ("alice".to_owned(), "wonder".to_owned()), challenge: None, transactions: 0 }
     }
 
-    pub(crate) fn user(mut self, name: &'static str, password: &'static str) -> Self {
-        self.user = (name, password);
+    pub(crate) fn user(mut self, name: &str, password: &str) -> Self {
+        self.user = (name.to_owned(), password.to_owned());
         self
     }
 
@@ -87,7 +87,7 @@ impl Client {
         let mut writer = MessageWriter::new(&mut packet, Class::Request, method, transaction).expect("it fits");
         write(&mut writer);
         if let Some((realm, nonce)) = &self.challenge {
-            let (name, password) = self.user;
+            let (name, password) = &self.user;
             for (attribute, text) in [(Attribute::USERNAME, name), (Attribute::REALM, realm), (Attribute::NONCE, nonce)]
             {
                 writer.put_text(attribute, text).expect("it fits");
