@@ -228,6 +228,20 @@ test('a path interrupted for 2 s is restarted, a shorter interruption is not', a
   assert.equal(peer().remoteDescription?.sdp, 'the new answer');
 });
 
+test('a restart uses the relays that the gateway named last', async () => {
+  const relays = [{ urls: 'turn:192.0.2.1', username: 'u', credential: 'new' }];
+  const script: Script = (request, transport) =>
+    request.method === 'session.refresh' ? { result: { expiresInMs: 1, iceServers: relays } } : answers(request, transport);
+  const { client, gateway, peer } = await signedIn(script);
+  const call = client.call('echo');
+  await settle();
+  gateway.last.notify(1, 'session.expiring', { inMs: 60_000 });
+  await settle();
+  await call.restartIce();
+  assert.deepEqual(peer().configuration.iceServers, relays);
+  assert.deepEqual(peer().offers.map(({ iceRestart }) => iceRestart), [undefined, true]);
+});
+
 test('a restart that brings nothing is followed by a new connection', async () => {
   const { client, notify, peer, clock, connections } = await signedIn();
   const call = client.call('echo');

@@ -27,7 +27,7 @@ export class FakeStream {
 }
 
 export class FakePeerConnection {
-  readonly configuration: RTCConfiguration;
+  configuration: RTCConfiguration;
   readonly offers: RTCOfferOptions[] = [];
   readonly senders: Array<{ track: FakeTrack | null }> = [];
   localDescription: { type: string; sdp: string } | null = null;
@@ -43,6 +43,12 @@ export class FakePeerConnection {
     this.configuration = configuration;
   }
 
+  getConfiguration(): RTCConfiguration {
+    return this.configuration;
+  }
+  setConfiguration(configuration: RTCConfiguration): void {
+    this.configuration = configuration;
+  }
   async createOffer(options: RTCOfferOptions): Promise<unknown> {
     this.offers.push(options);
     return { type: 'offer', sdp: `offer ${this.offers.length}` };

@@ -186,13 +186,11 @@ pub enum DropReason {
     Forbidden,
     /// The buffer to write into was too small.
     NoRoom,
-    /// The answer would be many times as long as the question, whose sender nobody has proven.
-    Amplifying,
 }
 
 impl DropReason {
     /// Every reason, in the order of its number.
-    pub const ALL: [DropReason; 13] = [
+    pub const ALL: [DropReason; 12] = [
         DropReason::NotRecognised,
         DropReason::UnknownSource,
         DropReason::Malformed,
@@ -205,7 +203,6 @@ impl DropReason {
         DropReason::DirectionInactive,
         DropReason::Forbidden,
         DropReason::NoRoom,
-        DropReason::Amplifying,
     ];
 
     /// A stable name for logs and metric labels.
@@ -223,7 +220,6 @@ impl DropReason {
             DropReason::DirectionInactive => "direction_inactive",
             DropReason::Forbidden => "forbidden",
             DropReason::NoRoom => "no_room",
-            DropReason::Amplifying => "amplifying",
         }
     }
 }

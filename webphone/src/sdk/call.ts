@@ -39,6 +39,7 @@ export interface CallHost {
     params: Methods[M]['params'],
     options?: { repeat?: boolean; timeoutMs?: number },
   ): Promise<Methods[M]['result']>;
+  rtcConfiguration(): RTCConfiguration;
   createPeerConnection(): RTCPeerConnection;
   acquireMicrophone(fresh?: boolean): Promise<MediaStream>;
   releaseMicrophone(stream: MediaStream): void;
@@ -310,6 +311,7 @@ export class Call extends Emitter<CallEvents> {
     const link = new PeerLink({
       clock: this.#host.clock,
       stream: () => this.#localStream,
+      rtcConfiguration: () => this.#host.rtcConfiguration(),
       createPeerConnection: () => this.#host.createPeerConnection(),
       sendCandidate: (candidate, mid) => {
         if (this.#id === undefined) return;

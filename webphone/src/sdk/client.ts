@@ -187,8 +187,9 @@ export class GatewayClient extends Emitter<ClientEvents> {
         method === 'call.create'
           ? this.#counted(() => this.request(method, params))
           : this.request(method, params, options),
+      rtcConfiguration: () => this.#rtcConfiguration(),
       createPeerConnection: () => {
-        const configuration = { iceServers: this.#signIn?.iceServers ?? [], ...this.#options.rtcConfiguration };
+        const configuration = this.#rtcConfiguration();
         return this.#options.createPeerConnection?.(configuration) ?? new RTCPeerConnection(configuration);
       },
       acquireMicrophone: (fresh) => this.microphone.acquire(fresh),
@@ -197,6 +198,10 @@ export class GatewayClient extends Emitter<ClientEvents> {
       created: (call) => this.#replayEarly(call),
       ended: (call) => this.#remove(call),
     };
+  }
+
+  #rtcConfiguration(): RTCConfiguration {
+    return { iceServers: this.#signIn?.iceServers ?? [], ...this.#options.rtcConfiguration };
   }
 
   // --- signing in and staying signed in ---
@@ -363,6 +368,13 @@ export class GatewayClient extends Emitter<ClientEvents> {
     if (why) this.emit('signedOut', why);
   }
 
+  /** The credentials for relays are prolonged with the sign-in. */
+  async #prolong(): Promise<void> {
+    const signIn = this.#signIn;
+    const refreshed = await this.request('session.refresh', {});
+    if (signIn && signIn === this.#signIn) this.#signIn = { ...signIn, ...refreshed };
+  }
+
   #displaced(text: string): void {
     this.#endCalls('session_expired', text);
     this.#leave({ reason: 'displaced', text });
@@ -411,7 +423,7 @@ export class GatewayClient extends Emitter<ClientEvents> {
       case 'session.warning':
         return this.emit('warning', { reason: String(params['reason']), text: String(params['text'] ?? '') });
       case 'session.expiring':
-        return void this.request('session.refresh', {}).catch(() => {});
+        return void this.#prolong().catch(() => {});
       case 'server.draining':
         this.#draining = true;
         this.emit('draining', { text: String(params['text'] || 'This gateway is closing for maintenance.') });

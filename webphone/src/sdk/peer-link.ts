@@ -11,6 +11,8 @@ export type MediaState = 'new' | 'connecting' | 'connected' | 'interrupted';
 export interface PeerLinkHost {
   clock: Clock;
   stream(): MediaStream | undefined;
+  /** With the relays and credentials that are good now. */
+  rtcConfiguration(): RTCConfiguration;
   createPeerConnection(): RTCPeerConnection;
   sendCandidate(candidate: string, mid: string): void;
   /** Sends an offer within the call and gets the answer. */
@@ -135,6 +137,8 @@ export class PeerLink {
 
   async #restartIce(): Promise<void> {
     const pc = this.#pc;
+    // Since the call began, the relays may have become others, or the credentials run out.
+    pc.setConfiguration({ ...pc.getConfiguration(), ...this.#host.rtcConfiguration() });
     const offer = await this.#localOffer(pc, { iceRestart: true });
     try {
       await this.#remote(pc, { type: 'answer', sdp: await this.#host.update(offer) });

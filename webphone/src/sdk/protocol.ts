@@ -53,7 +53,7 @@ export interface SignInResult {
 export interface Methods {
   'session.signIn': { params: { user: string; password: string }; result: SignInResult };
   'session.resume': { params: { token?: string; after: number }; result: SignInResult };
-  'session.refresh': { params: Record<string, never>; result: { expiresInMs: number } };
+  'session.refresh': { params: Record<string, never>; result: { expiresInMs: number; iceServers: RTCIceServer[] } };
   'session.heartbeat': { params: { after?: number }; result: Record<string, never> };
   'session.signOut': { params: Record<string, never>; result: Record<string, never> };
   'call.create': { params: { to: string; sdp: string }; result: { callId: string; sdp: string } };

@@ -72,7 +72,9 @@ impl Gateway {
             Method::SignIn(_) | Method::Resume(_) => Err(RpcError::AlreadySignedIn),
             Method::Refresh => {
                 let lifetime = self.clients.refresh(now, sign_in);
-                Ok(json!({ "expiresInMs": millis(lifetime) }))
+                // Credentials for relays run out as sign-ins do.
+                let user = self.clients.get(sign_in).map(|sign_in| sign_in.identity.user.clone()).unwrap_or_default();
+                Ok(json!({ "expiresInMs": millis(lifetime), "iceServers": self.ice_servers(&user) }))
             }
             Method::Heartbeat(params) => {
                 self.clients.acknowledge(sign_in, params.after);
