@@ -23,6 +23,16 @@ pub enum StartError {
     Certificate(#[from] CertificateError),
 }
 
+impl From<turn_bin::StartError> for StartError {
+    fn from(error: turn_bin::StartError) -> Self {
+        match error {
+            turn_bin::StartError::Config(error) => StartError::Config(error.in_section("turn")),
+            turn_bin::StartError::Io(error) => StartError::Io(error),
+            other => StartError::Io(io::Error::other(other)),
+        }
+    }
+}
+
 /// What ended although nobody told it to. Without it there are no calls, so the whole gateway ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -33,6 +43,9 @@ pub enum Broken {
     /// A thread that carries media.
     #[error("media worker {0} ended unasked")]
     MediaWorker(ShardId),
+    /// A thread of the TURN server, which relays calls.
+    #[error(transparent)]
+    Turn(#[from] turn_bin::Broken),
     /// The control task, which doesn't end when it should.
     #[error("the control task didn't end in time")]
     Stuck,

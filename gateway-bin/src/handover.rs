@@ -40,6 +40,10 @@ impl Running {
             // Cancelled, as ordered; its socket is closed now.
             let _ = task.await;
         }
+        if let Some(turn) = self.turn_server {
+            // What it told its clients is nothing: they see their allocations gone.
+            let _ = turn.stop().await;
+        }
         let _ = self.control.inside.send(Inside::Vanish).await;
         if !matches!(self.control_task.await, Ok(Ok(()))) {
             tracing::error!("the control task had failed");

@@ -18,6 +18,7 @@ mod metrics;
 mod phone;
 mod start;
 pub mod telemetry;
+mod turn;
 mod users;
 mod welcome;
 

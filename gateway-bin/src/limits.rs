@@ -18,17 +18,23 @@ pub(crate) fn make_room(config: &Config) -> Result<(), ConfigError> {
     Ok(())
 }
 
-fn needs(config: &Config) -> [Need; 3] {
+fn needs(config: &Config) -> Vec<Need> {
     // A call to SIP holds two sockets, RTP and RTCP.
     let rtp_ports = u64::from(config.media.rtp_port_high - config.media.rtp_port_low) + 1;
     let media = rtp_ports.min(config.limits.calls.saturating_mul(2) as u64);
     let need = |files, purpose, setting| Need { files, purpose, setting };
     let sip = config.sip.max_tcp_connections.saturating_mul(2) as u64;
-    [
+    let mut needs = vec![
         need(media, "RTP", "limits.calls"),
         need(config.http.max_connections as u64, "http.max_connections", "http.max_connections"),
         need(sip, "sip.max_tcp_connections", "sip.max_tcp_connections"),
-    ]
+    ];
+    if !config.turn.listen.is_empty() {
+        let limits = &config.turn.limits;
+        needs.push(need(limits.relay_sockets as u64, "TURN relay sockets", "turn.limits.relay_sockets"));
+        needs.push(need(limits.connections as u64, "TURN connections", "turn.limits.connections"));
+    }
+    needs
 }
 
 #[cfg(test)]
@@ -41,8 +47,12 @@ mod tests {
         config.limits.calls = 100;
         config.http.max_connections = 50;
         config.sip.max_tcp_connections = 10;
-        assert_eq!(needs(&config).map(|need| need.files), [200, 50, 20]);
+        config.turn.limits.relay_sockets = 7;
+        config.turn.limits.connections = 8;
+        let files = |config: &Config| needs(config).iter().map(|need| need.files).collect::<Vec<_>>();
+        assert_eq!(files(&config), [200, 50, 20, 7, 8]);
         config.media.rtp_port_high = config.media.rtp_port_low + 9;
-        assert_eq!(needs(&config).map(|need| need.files), [10, 50, 20]);
+        config.turn.listen.clear();
+        assert_eq!(files(&config), [10, 50, 20]);
     }
 }

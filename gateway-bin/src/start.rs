@@ -1,5 +1,6 @@
 //! Bringing everything up, in an order in which nothing is reachable before it works, and taking it down again.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -28,8 +29,9 @@ use crate::http::{self, HttpState};
 use crate::media::ports::PortRange;
 use crate::media::{self, SocketIds, WorkerHandle, WorkerOutput, WorkerSetup};
 use crate::phone::{self, Phone};
+use crate::turn::Turn;
 use crate::users::Users;
-use crate::{limits, metrics};
+use crate::{limits, metrics, turn};
 
 /// Reports of the media workers that may wait for the control task.
 const MAX_MEDIA_REPORTS: usize = 4096;
@@ -47,11 +49,14 @@ pub struct Running {
     pub metrics: SocketAddr,
     /// Where SIP is taken.
     pub sip: Vec<SocketAddr>,
+    /// Where the TURN server is, if there is one in this process.
+    pub turn: Vec<SocketAddr>,
     pub(crate) control: ControlHandle,
     /// Ends every HTTP connection and WebSocket where it stands.
     pub(crate) cut: watch::Sender<bool>,
     phase: Arc<SharedPhase>,
     tls: Option<TlsSettings>,
+    pub(crate) turn_server: Option<Turn>,
     drained: Mutex<Option<oneshot::Receiver<()>>>,
     /// Held by whoever has the calls written down.
     pub(crate) snapshots: Mutex<()>,
@@ -73,7 +78,8 @@ impl Configuration for Config {
 /// Reads the files that the configuration names, without starting anything.
 pub fn check(config: &Config) -> Result<(), ConfigError> {
     config.media.certificate.as_deref().map_or(Ok(()), |file| load_dtls(file).map(drop))?;
-    load_tls(config).map(drop)
+    load_tls(config)?;
+    turn::check_files(config)
 }
 
 fn load_tls(config: &Config) -> Result<Option<TlsSettings>, ConfigError> {
@@ -111,7 +117,7 @@ async fn bring_up(
         Some(file) => load_dtls(file)?,
         None => DtlsCertificate::generate(&crypto, SystemTime::now())?,
     };
-    let (workers, shards) = start_workers(&config, &ids, &certificate, &crypto, reports)?;
+    let Media { workers, shards, sockets } = start_workers(&config, &ids, &certificate, &crypto, reports)?;
 
     let sip_sockets: Vec<SipSocket> = sip_bound
         .iter()
@@ -126,7 +132,9 @@ async fn bring_up(
         true => Some(Phone::bind(&crypto).await?),
         false => None,
     };
+    let (turn_server, turn_access) = turn::start(&config, &crypto, sockets).await?;
     let mut gateway_config = gateway_config(&config, sip_sockets, shards);
+    gateway_config.turn = turn_access;
     gateway_config.certificate_fingerprint = certificate.fingerprint_sha256();
     if let Some(phone) = &phone {
         gateway_config.routes.insert(0, test_numbers(phone));
@@ -158,7 +166,7 @@ async fn bring_up(
     let (cut, uncut) = Cut::new();
     let router = http::router(state);
     let serve_http = serve(http_listener, router, tls.clone(), config.http.max_connections, uncut.clone());
-    let metrics_router = metrics::router(&config, handle.clone());
+    let metrics_router = metrics::router(&config, handle.clone(), turn_server.as_ref().map(Turn::metrics));
     let serve_metrics = serve(metrics_listener, metrics_router, None, MAX_METRICS_CONNECTIONS, uncut);
     let mut tasks = vec![tokio::spawn(serve_http), tokio::spawn(serve_metrics)];
     tasks.extend(phone.map(|mut phone| tokio::spawn(async move { phone.run().await })));
@@ -167,15 +175,25 @@ async fn bring_up(
         http: http_address,
         metrics: metrics_address,
         sip: sip_bound.into_iter().map(|(_, bound)| bound).collect(),
+        turn: turn_server.as_ref().map(|turn| turn.listen().to_vec()).unwrap_or_default(),
         control: handle,
         cut,
         phase,
         tls,
+        turn_server,
         drained: Mutex::new(Some(drained)),
         snapshots: Mutex::new(()),
         control_task,
         tasks,
     })
+}
+
+/// The media plane.
+struct Media {
+    workers: Vec<WorkerHandle>,
+    shards: Vec<ShardAddresses>,
+    /// Every address at which browsers' media are taken, as it is bound and as browsers are told.
+    sockets: BTreeSet<SocketAddr>,
 }
 
 fn start_workers(
@@ -184,7 +202,7 @@ fn start_workers(
     certificate: &DtlsCertificate,
     crypto: &CryptoProvider,
     reports: mpsc::Sender<WorkerOutput>,
-) -> Result<(Vec<WorkerHandle>, Vec<ShardAddresses>), StartError> {
+) -> Result<Media, StartError> {
     let addresses: Vec<IpAddr> = match config.media.listen.as_slice() {
         [] => media::addresses::candidate_addresses(),
         listen => listen.to_vec(),
@@ -192,10 +210,12 @@ fn start_workers(
     let ports = config.media.webrtc_ports()?;
     let mut workers = Vec::with_capacity(ports.len());
     let mut shards = Vec::with_capacity(ports.len());
+    let mut taken_at = BTreeSet::new();
     for (shard, port) in (0..).map(ShardId).zip(ports) {
         let webrtc = media::bind_webrtc(ids, &addresses, port)?;
         let bound: Vec<SocketAddr> = webrtc.iter().map(|(_, _, bound)| *bound).collect();
         let addresses = media::candidates(shard, &bound, &config.media.advertised);
+        taken_at.extend(bound.iter().chain(&addresses.candidates));
         let sockets = webrtc.iter().zip(&addresses.candidates);
         let sockets =
             sockets.map(|((socket, ..), address)| WebRtcSocket { socket: *socket, candidates: vec![*address] });
@@ -214,7 +234,7 @@ fn start_workers(
         shards.push(addresses);
         workers.push(WorkerHandle::start(WorkerSetup { shard, webrtc }, media_shard, reports.clone())?);
     }
-    Ok((workers, shards))
+    Ok(Media { workers, shards, sockets: taken_at })
 }
 
 /// The test numbers are reached like any other SIP destination. They come before the configured routes, which may take
@@ -271,6 +291,9 @@ impl Running {
         if let (Some(settings), Some(tls)) = (&self.tls, &config.http.tls) {
             settings.reload(tls);
         }
+        if let Some(turn) = &self.turn_server {
+            turn.reload(config).await;
+        }
         tracing::info!("configuration reloaded");
     }
 
@@ -310,7 +333,12 @@ impl Running {
             // Cancelled, as ordered; its socket is closed now.
             let _ = task.await;
         }
-        ended
+        // After the calls whose goodbyes went through it.
+        let relayed = match self.turn_server {
+            Some(turn) => turn.stop().await,
+            None => Ok(()),
+        };
+        ended.and(relayed)
     }
 }
 
@@ -322,13 +350,29 @@ impl Service for Running {
         Running::reload(self, config).await;
     }
 
+    /// The calls, and what others relay through the TURN server.
     async fn drain(&self) {
-        Running::drain(self).await.await;
+        let calls = Running::drain(self).await;
+        let relayed = async {
+            if let Some(turn) = &self.turn_server {
+                turn.drain().await;
+            }
+        };
+        tokio::join!(calls, relayed);
     }
 
     async fn broken(&self) {
-        // The task holds the other end for as long as it runs, and ends by itself when a media worker is gone.
-        self.control.inside.closed().await;
+        let turn = async {
+            match &self.turn_server {
+                Some(turn) => turn.broken().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            // The task holds the other end for as long as it runs, and ends by itself when a media worker is gone.
+            () = self.control.inside.closed() => {}
+            () = turn => {}
+        }
     }
 
     async fn stop(self) -> Result<(), Broken> {
@@ -348,6 +392,7 @@ mod tests {
         config.http.listen.set_port(0);
         config.metrics.listen.set_port(0);
         config.sip.listen[0].set_port(0);
+        config.turn.listen[0].set_port(0);
         config.media.webrtc_port = 0;
         config.media.workers = 1;
         let (reports, media) = mpsc::channel(MAX_MEDIA_REPORTS);
@@ -373,5 +418,12 @@ mod tests {
         let (gateway, reports) = gateway().await;
         reports.send(WorkerOutput::Ended(ShardId(0))).await.expect("the control task reads it");
         assert_eq!(outcome(gateway).await, Err(Broken::MediaWorker(ShardId(0))));
+    }
+
+    #[tokio::test]
+    async fn a_gateway_without_one_of_its_turn_workers_ends() {
+        let (gateway, _reports) = gateway().await;
+        gateway.turn_server.as_ref().expect("it has one").server().end_worker(0).await;
+        assert!(matches!(outcome(gateway).await, Err(Broken::Turn(_))));
     }
 }

@@ -7,7 +7,7 @@ use crate::config::{Config, LogFormat, Shutdown};
 
 /// Prints the URL and, for the demo, who can sign in and what to try. Says nothing in JSON mode.
 pub(crate) fn print(config: &Config, running: &Running) {
-    tracing::info!(http = %running.http, metrics = %running.metrics, sip = ?running.sip, "started");
+    tracing::info!(http = %running.http, metrics = %running.metrics, sip = ?running.sip, turn = ?running.turn, "started");
     if config.log.format == LogFormat::Text {
         // Nobody may be reading; that is no reason to stop.
         let _ = std::io::stdout().write_all(text(config, running).as_bytes());
@@ -22,6 +22,7 @@ fn text(config: &Config, running: &Running) -> String {
         format!("  Metrics     http://{}/metrics", running.metrics),
     ];
     lines.extend(running.sip.iter().map(|address| format!("  SIP         {address} (UDP and TCP)")));
+    lines.extend(running.turn.iter().map(|address| format!("  STUN, TURN  {address} (UDP and TCP)")));
     if config.is_demo() {
         let users = config
             .users

@@ -145,7 +145,7 @@ async fn metrics_are_on_a_listener_of_their_own() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_taken_port_is_named_and_everything_is_given_back_after_the_end() {
     let gateway = start_with(|_| {}).await;
-    let (http_address, sip) = (gateway.http, gateway.sip[0]);
+    let (http_address, sip, turn) = (gateway.http, gateway.sip[0], gateway.turn[0]);
     let mut second = config();
     second.http.listen = http_address;
     let error = gateway_bin::start(second).await.expect_err("the port is taken").to_string();
@@ -154,9 +154,14 @@ async fn a_taken_port_is_named_and_everything_is_given_back_after_the_end() {
     third.sip.listen = vec![sip];
     let error = gateway_bin::start(third).await.expect_err("the port is taken").to_string();
     assert!(error.contains(&sip.to_string()), "{error}");
+    let mut fourth = config();
+    fourth.turn.listen = vec![turn];
+    let error = gateway_bin::start(fourth).await.expect_err("the port is taken").to_string();
+    assert!(error.contains(&turn.to_string()), "{error}");
     gateway.stop().await;
     let again = start_with(|config| {
         config.http.listen = http_address;
+        config.turn.listen = vec![turn];
         config.sip.listen = vec![sip];
     })
     .await;

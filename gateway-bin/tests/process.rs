@@ -12,6 +12,7 @@ fn program() -> Command {
         .env("WSG_HTTP__LISTEN", "127.0.0.1:0")
         .env("WSG_METRICS__LISTEN", "127.0.0.1:0")
         .env("WSG_SIP__LISTEN", "127.0.0.1:0")
+        .env("WSG_TURN__LISTEN", "127.0.0.1:0")
         .env("WSG_MEDIA__WEBRTC_PORT", "0")
         .stdin(Stdio::null());
     command
@@ -49,7 +50,8 @@ fn the_configuration_is_checked_and_printed_without_secrets() {
 #[test]
 fn too_few_open_files_for_the_configuration_end_with_2_and_say_how_many_are_needed() {
     let file = std::env::temp_dir().join(format!("wsg-open-files-{}.toml", std::process::id()));
-    std::fs::write(&file, "[limits]\ncalls = 100\n[http]\nmax_connections = 500\n").expect("there is room");
+    std::fs::write(&file, "[limits]\ncalls = 100\n[http]\nmax_connections = 500\n[turn]\nlisten = []\n")
+        .expect("there is room");
     let program = program().get_program().to_owned();
     let mut limited = Command::new("sh");
     limited.args(["-c", "ulimit -n 300 && exec \"$0\" --config \"$1\""]).arg(program).arg(&file);

@@ -83,7 +83,9 @@ async fn wait_for(word: &str, input: &mut mpsc::Receiver<String>) -> Result<(), 
 fn demo(index: u16) -> Result<Config, Box<dyn Error>> {
     let mut config = Config::demo();
     config.node = format!("node{}", index + 1);
-    for address in [&mut config.http.listen, &mut config.metrics.listen, &mut config.sip.listen[0]] {
+    for address in
+        [&mut config.http.listen, &mut config.metrics.listen, &mut config.sip.listen[0], &mut config.turn.listen[0]]
+    {
         address.set_port(address.port() + index);
     }
     config.media.webrtc_port += 100 * index;

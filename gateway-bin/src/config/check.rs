@@ -12,6 +12,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     check_http(config)?;
     check_sip(config)?;
     check_media(config)?;
+    super::turn::check(config)?;
     for (index, user) in config.users.iter().enumerate() {
         check_user(index, user)?;
         if config.users[..index].iter().any(|other| other.name == user.name) {

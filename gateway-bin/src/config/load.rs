@@ -23,6 +23,12 @@ const LAYERS: Layers<'static> = Layers {
         "media.advertised",
         "media.browser_codecs",
         "media.sip_codecs",
+        "turn.listen",
+        "turn.urls",
+        "turn.relay.ips",
+        "turn.relay.external_ips",
+        "turn.relay.allow_peers",
+        "turn.relay.deny_peers",
     ],
 };
 
@@ -54,6 +60,7 @@ mod tests {
         assert_eq!(config.http.listen.to_string(), "127.0.0.1:8080");
         assert_eq!(config.metrics.listen.to_string(), "127.0.0.1:10052");
         assert_eq!(config.sip.listen[0].to_string(), "127.0.0.1:5060");
+        assert_eq!(config.turn.listen[0].to_string(), "127.0.0.1:3478");
         let users: Vec<_> = config.users.iter().map(|u| (&*u.name, u.password.as_ref().unwrap().reveal())).collect();
         assert_eq!(users, [("1001", "demo-1001"), ("1002", "demo-1002")]);
         assert!(config.demo.test_numbers && config.is_demo());
@@ -118,6 +125,34 @@ mod tests {
         ];
         assert!(error(&proxy).starts_with("sip.proxy.registration_seconds: must be "));
         assert!(with(&[("WSG_LIMITS__SIGN_IN_HOURS", "8760"), ("WSG_LIMITS__RING_SECONDS", "3600")]).is_ok());
+    }
+
+    #[test]
+    fn turn_is_checked_like_the_program_of_its_own() {
+        for (variable, value, key) in [
+            ("CREDENTIAL_HOURS", "0", "turn.credential_hours: must be "),
+            ("SECRET", "", "turn.secret: "),
+            ("URLS", "turn:a,stun:b", "turn.urls[1]: "),
+            ("URLS", "turn:a?transport=sctp", "turn.urls[0]: "),
+            ("LISTEN", "0.0.0.0:3478", "turn.urls: "),
+            ("RELAY__IPS", "192.0.2.1,192.0.2.2", "turn.relay.ips: "),
+            ("RELAY__PORT_LOW", "500", "turn.relay.port_low: must be "),
+            ("LIMITS__RELAY_SOCKETS", "0", "turn.limits.relay_sockets: must be "),
+            ("WORKERS", "1000", "turn.workers: must be "),
+        ] {
+            let text = error(&[(&format!("WSG_TURN__{variable}"), value)]);
+            assert!(text.starts_with(key), "{text}");
+        }
+        let elsewhere = "[turn]\nlisten = []\nurls = [\"turns:turn.example.com:443?transport=tcp\"]\n";
+        let file = std::env::temp_dir().join(format!("wsg-turn-{}.toml", std::process::id()));
+        let mut outcomes = Vec::new();
+        for secret in ["", "secret = \"s\"\n"] {
+            std::fs::write(&file, format!("{elsewhere}{secret}")).unwrap();
+            outcomes.push(load(Some(&file), HashMap::new()).map_err(|error| error.to_string()));
+        }
+        std::fs::remove_file(&file).unwrap();
+        assert!(outcomes[0].as_ref().is_err_and(|text| text.starts_with("turn.secret: ")), "{outcomes:?}");
+        assert!(outcomes[1].is_ok(), "{outcomes:?}");
     }
 
     #[test]

@@ -12,12 +12,14 @@ use webrtc_sip_core::codec::CodecKind;
 mod check;
 mod host_port;
 mod load;
+mod turn;
 
 pub use host_port::HostPort;
 pub use shell::config::{ConfigError, Network, Secret};
 pub use shell::program::Shutdown;
 pub use shell::telemetry::{Log, LogFormat};
 pub use shell::tls::Tls;
+pub use turn::{Turn, TurnLimits, TurnRelay};
 
 /// Everything that can be configured. `defaults.toml` beside this file explains each key.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -29,6 +31,7 @@ pub struct Config {
     pub metrics: Metrics,
     pub sip: Sip,
     pub media: Media,
+    pub turn: Turn,
     pub log: Log,
     pub limits: Limits,
     pub shutdown: Shutdown,

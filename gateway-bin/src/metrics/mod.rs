@@ -21,12 +21,13 @@ struct Page {
     /// The domain of our users.
     domain: String,
     max_sign_ins: usize,
+    turn: Option<turn_bin::Metrics>,
 }
 
-/// The listener's only path.
-pub(crate) fn router(config: &Config, control: ControlHandle) -> Router {
+/// The listener's only path. `turn`: of the server in this process.
+pub(crate) fn router(config: &Config, control: ControlHandle, turn: Option<turn_bin::Metrics>) -> Router {
     let domain = config.sip.proxy.as_ref().map_or(&config.sip.domain, |proxy| &proxy.domain).clone();
-    let page = Page { control, domain, max_sign_ins: config.limits.sign_ins };
+    let page = Page { control, domain, max_sign_ins: config.limits.sign_ins, turn };
     Router::new().route("/metrics", get(metrics)).with_state(page)
 }
 
@@ -35,6 +36,9 @@ async fn metrics(State(page): State<Page>) -> Response {
     let mut exposition = Exposition::default();
     operators::write(&mut exposition, &stats, &page.domain, page.max_sign_ins);
     own::write(&mut exposition, &stats);
+    if let Some(turn) = page.turn {
+        turn.write(&mut exposition).await;
+    }
     exposition.into_response()
 }
 

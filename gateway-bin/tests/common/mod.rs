@@ -25,6 +25,7 @@ pub(crate) fn config() -> Config {
     for address in [&mut config.http.listen, &mut config.metrics.listen, &mut config.sip.listen[0]] {
         address.set_port(0);
     }
+    config.turn.listen[0].set_port(0);
     config.media.webrtc_port = 0;
     config.media.workers = 1;
     config

@@ -25,6 +25,7 @@ export function configuration({
   routes = [],
   proxy,
   media = {},
+  turn,
   limits = {},
 }) {
   return [
@@ -35,6 +36,7 @@ export function configuration({
     ...routes.map((route) => table('[[sip.routes]]', route)),
     ...(proxy ? [table('[sip.proxy]', proxy)] : []),
     table('[media]', { webrtc_port: 0, rtp_port_low: rtp, rtp_port_high: rtp + 199, ...media }),
+    table('[turn]', { listen: [`127.0.0.1:${turn}`] }),
     table('[demo]', { test_numbers: true }),
     table('[limits]', limits),
     ...Object.entries(USERS).map(([name, password]) =>
@@ -57,9 +59,10 @@ export async function gateway({ routes = [], proxy, addresses = ['127.0.0.1'], t
   const http = await freePort();
   const metrics = await freePort();
   const sip = await freePort();
+  const turn = await freePort();
   const rtp = await freePorts(200);
   const file = path.join(temporaryFolder('gateway'), 'gateway.toml');
-  writeFileSync(file, configuration({ http, metrics, sip, rtp, addresses, trusted, routes, proxy, media, limits }));
+  writeFileSync(file, configuration({ http, metrics, sip, rtp, addresses, trusted, routes, proxy, media, turn, limits }));
   const child = new ChildProcess('gateway', binary, ['--config', file], { env: { WSG_LOG__LEVEL: process.env.GATEWAY_LOG ?? 'info' } });
   const url = `http://127.0.0.1:${http}`;
   const get = (where) => fetch(`${url}${where}`, { signal: AbortSignal.timeout(2_000) });
