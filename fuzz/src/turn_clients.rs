@@ -11,7 +11,8 @@ use webrtc_sip_core::stun::{
     long_term_key,
 };
 use webrtc_sip_core::turn::{
-    ClientTransport, Family, HEADROOM, Listener, PeerPolicy, RelayPort, RelaySocket, TurnConfig, TurnEvent, TurnServer,
+    Answer, ClientTransport, Family, HEADROOM, Listener, PeerPolicy, RelayPort, RelaySocket, TurnConfig, TurnEvent,
+    TurnServer,
 };
 
 const LISTENER: SocketId = SocketId(0);
@@ -186,6 +187,7 @@ impl World {
                     self.relays.retain(|relay| relay.socket != socket);
                     assert_eq!(self.relays.len() + 1, before, "a socket is closed once");
                 }
+                TurnEvent::Ask { id, .. } => self.server.handle_server_answer(self.now, id, Answer::nothing()),
                 TurnEvent::CloseFlow(_) | TurnEvent::Ended(_) => {}
             }
         }

@@ -71,6 +71,12 @@ impl Poll {
         Ok(())
     }
 
+    /// Watches this socket no longer: another thread will.
+    pub fn remove(&self, socket: &impl AsFd) {
+        // It fails only for what isn't watched.
+        let _ = epoll::delete(&self.epoll, socket);
+    }
+
     /// Waits until something is ready, rounded up to a whole millisecond so that a timer is due when the wait is over.
     /// Level-triggered: what isn't served now is found again by the next wait.
     pub fn wait(&self, at_most: Duration, ready: &mut Vec<Event>) {

@@ -77,6 +77,12 @@ fn load(page: &mut Exposition, workers: &[WorkerStats]) {
     per_worker(Kind::Counter, "wst_packets_received_total", "Datagrams and frames taken in.", |w| w.received);
     per_worker(Kind::Counter, "wst_packets_sent_total", "Datagrams and frames sent.", |w| w.sent);
     per_worker(Kind::Counter, "wst_send_errors_total", "Datagrams that the system didn't take.", |w| w.send_errors);
+    per_worker(
+        Kind::Counter,
+        "wst_failed_handovers_total",
+        "What another worker asked for and couldn't be sent; it stayed where it was.",
+        |w| w.lost_answers,
+    );
     per_worker(Kind::Counter, "wst_wake_ups_total", "Turns of a worker's loop.", |w| w.wake_ups);
 }
 

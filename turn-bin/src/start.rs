@@ -25,7 +25,7 @@ use crate::failure::{Broken, StartError};
 use crate::http::{Pages, router};
 use crate::metrics::Metrics;
 use crate::relays::Relays;
-use crate::worker::{Permitted, WorkerHandle, WorkerInput};
+use crate::worker::{Mailbox, Permitted, WorkerHandle, WorkerInput};
 
 /// The HTTP listener is for a scraper or two, and for probes.
 const MAX_HTTP_CONNECTIONS: usize = 32;
@@ -148,13 +148,15 @@ fn start_workers(
         max_refusals: config.limits.refusals_per_second,
         ..TurnConfig::default()
     };
-    let start = |worker: usize| {
+    let mailboxes = (0..count).map(|_| Mailbox::new()).collect::<io::Result<Vec<_>>>()?;
+    let inboxes: Vec<_> = mailboxes.iter().map(|mailbox| mailbox.inbox().clone()).collect();
+    let start = |(worker, mailbox): (usize, Mailbox)| {
         let sockets = bound.iter_mut().enumerate();
         let sockets = sockets.filter_map(|(index, bound)| Some((SocketId(index as u32), bound.udp.pop()?)));
         let turn = TurnConfig { server_number: worker as u8, ..turn.clone() };
-        WorkerHandle::start(worker, sockets.collect(), turn, relays.clone())
+        WorkerHandle::start(sockets.collect(), turn, relays.clone(), mailbox, inboxes.clone())
     };
-    (0..count).map(start).collect()
+    mailboxes.into_iter().enumerate().map(start).collect()
 }
 
 fn permitted(config: &Config) -> Permitted {

@@ -10,13 +10,13 @@ use shell::program::Service;
 use shell::testing::CertificateFiles;
 
 const CLIENT: &str = "turnutils_uclient";
-const PACKETS: usize = 300;
+/// Three clients with a hundred packets each, without an allocation beside for RTCP.
+const THREE: [&str; 5] = ["-c", "-m", "3", "-n", "100"];
 
-/// Runs three clients with these flags; what they say in the end. None where they aren't installed.
+/// Runs clients with these flags; what they say in the end. None where they aren't installed.
 fn relay(server: SocketAddr, peer: SocketAddr, flags: &[&str]) -> Option<String> {
     let output = Command::new("timeout")
-        // -c: no second allocation beside, which may be with another worker.
-        .args(["60", CLIENT, "-c", "-n", "100", "-m", "3", "-l", "171", "-z", "10", "-u", "alice", "-w", "wonder"])
+        .args(["60", CLIENT, "-l", "171", "-z", "10", "-u", "alice", "-w", "wonder"])
         .args(flags)
         .args(["-p", &server.port().to_string(), "-e", &peer.ip().to_string(), "-r", &peer.port().to_string()])
         .arg(server.ip().to_string())
@@ -40,9 +40,24 @@ async fn nothing_is_lost_over_udp_tcp_and_tls() {
     let peer = Echo::start();
     // Channels, and with -s Send indications; over UDP, TCP (-t) and TLS (-S).
     for flags in [&[][..], &["-s"], &["-t"], &["-t", "-s"], &["-t", "-S"]] {
-        let Some(text) = relay(server.listen[0], peer.address, flags) else { break };
-        let all = format!("tot_send_msgs={PACKETS}, tot_recv_msgs={PACKETS}");
-        assert!(text.contains(&all) && text.contains("Total lost packets 0 "), "{flags:?}: {text}");
+        let Some(text) = relay(server.listen[0], peer.address, &[&THREE[..], flags].concat()) else { break };
+        assert_all_came_back(&text, 300);
     }
     server.stop().await.expect("nothing broke");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ports_reserved_for_rtcp_are_had_from_any_worker() {
+    let server = start_with(|config| config.workers = 4).await;
+    let peers = Echo::pair();
+    // Four clients are two for RTP and two for RTCP, at the port that the first ones reserve.
+    if let Some(text) = relay(server.listen[0], peers[0].address, &["-m", "4", "-n", "50"]) {
+        assert_all_came_back(&text, 200);
+    }
+    server.stop().await.expect("nothing broke");
+}
+
+fn assert_all_came_back(text: &str, packets: usize) {
+    let all = format!("tot_send_msgs={packets}, tot_recv_msgs={packets}");
+    assert!(text.contains(&all) && text.contains("Total lost packets 0 "), "{text}");
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use shell::epoll::{self, Poll, Rate, Waker};
+use shell::epoll::{self, Poll, Rate};
 use shell::telemetry::pseudonym;
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
@@ -16,7 +16,7 @@ use webrtc_sip_core::ids::RequestId;
 use webrtc_sip_core::io::{DropCounters, DropReason, FlowId, PacketBuf, SocketId, Transmit};
 use webrtc_sip_core::turn::{AllocationRecord, BindRelay, HEADROOM, MAX_FRAME_LEN, RelaySocket, TurnEvent, TurnServer};
 
-use super::{ENDS, WorkerInput, WorkerStats};
+use super::{ENDS, Inbox, Mailbox, WorkerInput, WorkerStats};
 use crate::relays::{Relay, Relays};
 
 /// Room after a packet, for the padding of ChannelData on streams.
@@ -28,7 +28,7 @@ const TURN_BUDGET: usize = 1024;
 const WALL_CLOCK_EVERY: Duration = Duration::from_secs(30);
 
 /// A socket that is served.
-enum Socket {
+pub(super) enum Socket {
     Listener(UdpSocket),
     Relay(Relay),
 }
@@ -43,9 +43,12 @@ impl Socket {
 }
 
 pub(super) struct Worker {
-    server: TurnServer,
-    poll: Poll,
-    sockets: HashMap<SocketId, Socket>,
+    pub(super) number: u8,
+    /// Every worker's inbox, in the order of their numbers.
+    pub(super) workers: Vec<Inbox>,
+    pub(super) server: TurnServer,
+    pub(super) poll: Poll,
+    pub(super) sockets: HashMap<SocketId, Socket>,
     next_socket: SocketId,
     /// Where frames for a connection go.
     flows: HashMap<FlowId, mpsc::Sender<Bytes>>,
@@ -54,24 +57,28 @@ pub(super) struct Worker {
     inbox: mpsc::Receiver<WorkerInput>,
     drained: Option<oneshot::Sender<()>>,
     stopping: bool,
-    stats: WorkerStats,
+    pub(super) stats: WorkerStats,
     drops: DropCounters,
     rate: Rate,
 }
 
 impl Worker {
     pub(super) fn new(
+        number: u8,
         server: TurnServer,
         listeners: Vec<(SocketId, UdpSocket)>,
         relays: Arc<Relays>,
         crypto: CryptoProvider,
-        inbox: mpsc::Receiver<WorkerInput>,
+        mailbox: Mailbox,
+        workers: Vec<Inbox>,
     ) -> io::Result<Self> {
-        let poll = Poll::new()?;
+        let Mailbox { poll, inputs: inbox, .. } = mailbox;
         for (id, socket) in &listeners {
             poll.add(socket, id.0)?;
         }
         Ok(Worker {
+            number,
+            workers,
             server,
             poll,
             next_socket: SocketId(listeners.len() as u32),
@@ -86,11 +93,6 @@ impl Worker {
             drops: DropCounters::default(),
             rate: Rate::new(Instant::now()),
         })
-    }
-
-    /// What makes the worker look into its inbox.
-    pub(super) fn waker(&self) -> Waker {
-        self.poll.waker().clone()
     }
 
     pub(super) fn run(mut self) {
@@ -202,6 +204,8 @@ impl Worker {
                 self.server.drain(None);
                 self.drained = Some(drained);
             }
+            WorkerInput::Question { asker, id, question } => self.answer(now, asker, id, question),
+            WorkerInput::Answer { id, answer, relays } => self.take_over(now, id, answer, relays),
             WorkerInput::Stats(reply) => {
                 let mut drops = self.drops.clone();
                 drops.merge(self.server.drops());
@@ -219,6 +223,7 @@ impl Worker {
             let Some(event) = self.server.poll_event() else { break };
             match event {
                 TurnEvent::Request { id, bind } => self.bind(now, id, &bind),
+                TurnEvent::Ask { id, server, question } => self.ask(now, id, server, question),
                 TurnEvent::CloseSocket(socket) => drop(self.sockets.remove(&socket)),
                 // The task of the connection sees its queue closed and ends.
                 TurnEvent::CloseFlow(flow) => drop(self.flows.remove(&flow)),
@@ -259,7 +264,7 @@ impl Worker {
     }
 
     /// A number that no socket has.
-    fn draw_socket_id(&mut self) -> SocketId {
+    pub(super) fn draw_socket_id(&mut self) -> SocketId {
         while self.sockets.contains_key(&self.next_socket) {
             self.next_socket = SocketId(self.next_socket.0.wrapping_add(1));
         }

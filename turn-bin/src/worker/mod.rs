@@ -7,15 +7,20 @@ use std::thread::JoinHandle;
 use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
-use shell::epoll::Waker;
+use shell::epoll::{Poll, Waker};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use webrtc_sip_core::crypto::CryptoProvider;
+use webrtc_sip_core::ids::RequestId;
 use webrtc_sip_core::io::{DropCounters, FlowId, SocketId};
-use webrtc_sip_core::turn::{AllocationEnd, ClientTransport, PeerPolicy, TurnConfig, TurnServer, TurnStats};
+use webrtc_sip_core::turn::{
+    AllocationEnd, Answer, ClientTransport, PeerPolicy, Question, TurnConfig, TurnServer, TurnStats,
+};
 
-use crate::relays::Relays;
+use crate::relays::{Relay, Relays};
 
 mod event_loop;
+mod handover;
 
 use event_loop::Worker;
 
@@ -34,6 +39,10 @@ pub(crate) enum WorkerInput {
     Frame(FlowId, Bytes),
     /// It is closed.
     FlowClosed(FlowId),
+    /// A question of another worker's server.
+    Question { asker: u8, id: RequestId, question: Question },
+    /// The answer to one of ours, with the sockets that it names, in their order.
+    Answer { id: RequestId, answer: Answer, relays: Vec<Relay> },
     /// Take over who may use the server, and whom it reaches.
     Reload(Box<Permitted>),
     /// Take no new allocations, and say when the last one is over.
@@ -66,6 +75,8 @@ pub(crate) struct WorkerStats {
     pub(crate) send_errors: u64,
     /// Turns of the loop.
     pub(crate) wake_ups: u64,
+    /// Answers to another worker that didn't reach it; what they held was kept.
+    pub(crate) lost_answers: u64,
     /// Ended allocations, for each of [`ENDS`].
     pub(crate) ended: [u64; ENDS.len()],
     /// What the server holds and did.
@@ -88,10 +99,40 @@ pub(crate) struct Inbox {
     waker: Waker,
 }
 
+/// What a worker receives by, made before its thread so that every worker knows every inbox.
+#[derive(Debug)]
+pub(crate) struct Mailbox {
+    poll: Poll,
+    inputs: mpsc::Receiver<WorkerInput>,
+    inbox: Inbox,
+}
+
+impl Mailbox {
+    /// An empty one.
+    pub(crate) fn new() -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let (sender, inputs) = mpsc::channel(MAX_QUEUED);
+        let inbox = Inbox { sender, waker: poll.waker().clone() };
+        Ok(Mailbox { poll, inputs, inbox })
+    }
+
+    /// Where inputs go.
+    pub(crate) fn inbox(&self) -> &Inbox {
+        &self.inbox
+    }
+}
+
 impl Inbox {
     /// Hands over an input; waits while the queue is full. False when the worker is gone, and the process is ending.
     pub(crate) async fn send(&self, input: WorkerInput) -> bool {
         let sent = self.sender.send(input).await.is_ok();
+        self.waker.wake();
+        sent
+    }
+
+    /// Hands over an input where there is room for it; gives it back otherwise.
+    pub(crate) fn try_send(&self, input: WorkerInput) -> Result<(), WorkerInput> {
+        let sent = self.sender.try_send(input).map_err(TrySendError::into_inner);
         self.waker.wake();
         sent
     }
@@ -103,19 +144,19 @@ impl Inbox {
 }
 
 impl WorkerHandle {
-    /// Starts the thread of worker `index`, which serves these listening sockets.
+    /// Starts the thread of a worker, which serves these listening sockets and knows the inboxes of all.
     pub(crate) fn start(
-        index: usize,
         listeners: Vec<(SocketId, UdpSocket)>,
         config: TurnConfig,
         relays: Arc<Relays>,
+        mailbox: Mailbox,
+        workers: Vec<Inbox>,
     ) -> io::Result<Self> {
         let crypto = CryptoProvider::system();
+        let (number, inbox) = (config.server_number, mailbox.inbox.clone());
         let server = TurnServer::new(Instant::now(), SystemTime::now(), config, crypto.clone());
-        let (sender, inbox) = mpsc::channel(MAX_QUEUED);
-        let worker = Worker::new(server, listeners, relays, crypto, inbox)?;
-        let inbox = Inbox { sender, waker: worker.waker() };
-        let thread = std::thread::Builder::new().name(format!("turn-{index}")).spawn(move || worker.run())?;
+        let worker = Worker::new(number, server, listeners, relays, crypto, mailbox, workers)?;
+        let thread = std::thread::Builder::new().name(format!("turn-{number}")).spawn(move || worker.run())?;
         Ok(WorkerHandle { inbox, thread: Some(thread) })
     }
 

@@ -54,14 +54,23 @@ impl Client {
 
     /// Asks for an allocation; the error code where it is refused to someone who has said who they are.
     pub(crate) fn allocate(&mut self) -> Result<(), u16> {
+        self.allocate_with(&[]).map(drop)
+    }
+
+    /// The same with these attributes; the whole answer.
+    pub(crate) fn allocate_with(&mut self, attributes: &[(Attribute, &[u8])]) -> Result<Vec<u8>, u16> {
         let write = |writer: &mut MessageWriter<'_, '_>| {
             writer.put_u32(Attribute::REQUESTED_TRANSPORT, UDP).expect("it fits");
+            for (attribute, value) in attributes {
+                writer.put(*attribute, value).expect("it fits");
+            }
         };
         let answer = self.request(Method::ALLOCATE, write);
         let challenge = Message::parse(&answer).expect("it is a message");
         let text = |attribute| challenge.text(attribute).expect("it is text").map(str::to_owned);
         self.challenge = text(Attribute::REALM).zip(text(Attribute::NONCE));
-        outcome(&self.request(Method::ALLOCATE, write))
+        let answer = self.request(Method::ALLOCATE, write);
+        outcome(&answer).map(|()| answer)
     }
 
     /// Binds the channel that [`Self::send`] sends to.

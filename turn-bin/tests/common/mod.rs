@@ -44,7 +44,17 @@ pub(crate) struct Echo {
 
 impl Echo {
     pub(crate) fn start() -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("there is a free port");
+        Self::at(UdpSocket::bind("127.0.0.1:0").expect("there is a free port"))
+    }
+
+    /// Two, on an even port and the one above.
+    pub(crate) fn pair() -> [Self; 2] {
+        let bind = |port: u16| UdpSocket::bind(("127.0.0.1", port)).ok();
+        let sockets = (20_000..30_000).step_by(2).find_map(|port| Some([bind(port)?, bind(port + 1)?]));
+        sockets.expect("there are free ports").map(Self::at)
+    }
+
+    fn at(socket: UdpSocket) -> Self {
         socket.set_read_timeout(Some(Duration::from_millis(50))).expect("it is a valid time");
         let address = socket.local_addr().expect("it is bound");
         let ended = Arc::new(AtomicBool::new(false));

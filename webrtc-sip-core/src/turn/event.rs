@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use crate::ids::{AllocationId, RequestId};
 use crate::io::{FlowId, SocketId};
 
-use super::Family;
+use super::{Family, Question};
 
 /// What a server wants of its owner.
 #[derive(Debug)]
@@ -20,6 +20,16 @@ pub enum TurnEvent {
         id: RequestId,
         /// What is wanted.
         bind: BindRelay,
+    },
+    /// Put a question to another server, and answer by [`super::TurnServer::handle_server_answer`]: what
+    /// [`super::TurnServer::handle_question`] of that one said, or [`super::Answer::nothing`] where there is none.
+    Ask {
+        /// To answer with.
+        id: RequestId,
+        /// The [`super::TurnConfig::server_number`] of the other one.
+        server: u8,
+        /// What is asked.
+        question: Question,
     },
     /// This relay socket is no longer needed.
     CloseSocket(SocketId),

@@ -29,6 +29,7 @@ mod auth;
 mod config;
 mod event;
 mod frame;
+mod handover;
 mod nonce;
 mod peers;
 mod refusals;
@@ -45,6 +46,7 @@ pub use event::{
     TurnEvent, TurnStats,
 };
 pub use frame::{FramingError, MAX_FRAME_LEN, frame_len};
+pub use handover::{Answer, Question};
 pub use peers::PeerPolicy;
 
 use allocation::{Allocation, ClientPath};

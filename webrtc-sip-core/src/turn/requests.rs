@@ -16,7 +16,7 @@ use super::event::{AllocationEnd, BindRelay, ClientTransport, RelayPort, RelaySo
 use super::reply::{Allocated, Body, Code, Failure, Reply};
 use super::{AllocationKey, Deadline, Family, MAX_EVENTS, MAX_OUTGOING, TurnServer};
 
-/// How long the owner may take to bind sockets.
+/// How long the owner may take to bind sockets, or another server to give one.
 const BIND_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a reserved port waits for the second allocation (RFC 8656 section 7.2).
 const RESERVATION_LIFETIME: Duration = Duration::from_secs(30);
@@ -36,9 +36,18 @@ pub(super) struct Pending {
     reply: Reply,
 }
 
-/// The port above an allocation's, kept for the client that shows the token (RFC 8656 section 7.2).
+impl Pending {
+    pub(super) fn account(&self) -> &Arc<str> {
+        &self.terms.account
+    }
+}
+
+/// The port above an allocation's, kept for the client that shows the token (RFC 8656 section 7.2). The token's first byte
+/// is the number of the server that made it.
+#[derive(Debug)]
 pub(super) struct Reservation {
     pub(super) relay: RelaySocket,
+    pub(super) expires: Instant,
     account: Arc<str>,
 }
 
@@ -190,7 +199,13 @@ impl TurnServer {
         }
         let pending = self.pending_for(request, account, &wanted);
         match wanted.token {
-            Some(token) => self.allocate_reserved(request.now, &token, pending),
+            Some(token) if token[0] == self.config.server_number => {
+                self.allocate_reserved(request.now, &token, pending)
+            }
+            Some(token) => {
+                self.ask_for_reservation(request.now, token, pending);
+                Ok(None)
+            }
             None => {
                 self.ask_for_sockets(request.now, pending);
                 Ok(None)
@@ -204,6 +219,8 @@ impl TurnServer {
             ClientPath::Flow(flow) => self.flows.get(&flow).map_or(ClientTransport::Tcp, |flow| flow.transport),
         };
         let signature = (request.owner.algorithm, request.owner.key.clone());
+        // A reserved port has the family that it has.
+        let families = if wanted.token.is_some() { SmallVec::new() } else { wanted.families.clone() };
         Pending {
             terms: Terms {
                 client: request.path,
@@ -214,7 +231,7 @@ impl TurnServer {
                 transaction: request.message.transaction(),
                 lifetime: wanted.lifetime,
             },
-            bind: BindRelay { families: wanted.families.clone(), port: wanted.port },
+            bind: BindRelay { families, port: wanted.port },
             reply: Reply::to(&request.message, Body::Done).signed(signature),
         }
     }
@@ -282,19 +299,31 @@ impl TurnServer {
     }
 
     fn ask_for_sockets(&mut self, now: Instant, pending: Pending) {
+        let bind = pending.bind.clone();
+        let id = self.wait_for(now, pending);
+        self.events.push_back(TurnEvent::Request { id, bind });
+    }
+
+    /// Keeps a request until its sockets are there.
+    pub(super) fn wait_for(&mut self, now: Instant, pending: Pending) -> RequestId {
         let id = RequestId(self.request_ids.draw());
-        self.events.push_back(TurnEvent::Request { id, bind: pending.bind.clone() });
         self.timers.set(Deadline::Pending(id), now + BIND_TIMEOUT);
         self.pending_clients.insert(pending.terms.client, id);
         self.pending.insert(id, pending);
+        id
+    }
+
+    /// The reservation under this token, if it was made for this account.
+    pub(super) fn take_reservation(&mut self, token: &[u8; 8], account: &Arc<str>) -> Option<Reservation> {
+        if self.reservations.get(token)?.account != *account {
+            return None;
+        }
+        self.timers.cancel(&Deadline::Reservation(*token));
+        self.reservations.remove(token)
     }
 
     fn allocate_reserved(&mut self, now: Instant, token: &[u8; 8], pending: Pending) -> Outcome {
-        let ours = self.reservations.get(token).is_some_and(|reservation| reservation.account == pending.terms.account);
-        let Some(reservation) = self.reservations.remove(token).filter(|_| ours) else {
-            return Err(Code::InsufficientCapacity.into());
-        };
-        self.timers.cancel(&Deadline::Reservation(*token));
+        let reservation = self.take_reservation(token, pending.account()).ok_or(Code::InsufficientCapacity)?;
         let key = self.insert(now, pending.terms, &[reservation.relay]);
         Ok(Some(allocated(&self.allocations[key], None)))
     }
@@ -347,9 +376,11 @@ impl TurnServer {
     }
 
     fn reserve(&mut self, now: Instant, relay: RelaySocket, account: Arc<str>) -> [u8; 8] {
-        let token = self.crypto.bytes();
-        self.reservations.insert(token, Reservation { relay, account });
-        self.timers.set(Deadline::Reservation(token), now + RESERVATION_LIFETIME);
+        let mut token: [u8; 8] = self.crypto.bytes();
+        token[0] = self.config.server_number;
+        let expires = now + RESERVATION_LIFETIME;
+        self.reservations.insert(token, Reservation { relay, expires, account });
+        self.timers.set(Deadline::Reservation(token), expires);
         token
     }
 

@@ -2,6 +2,7 @@
 
 mod allocations;
 mod authentication;
+mod handover;
 mod model;
 mod relaying;
 mod scene;

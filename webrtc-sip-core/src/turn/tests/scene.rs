@@ -1,9 +1,11 @@
 //! One server, its sockets, and clients that speak the wire format.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use crate::crypto::CryptoProvider;
+use crate::ids::RequestId;
 use crate::io::{FlowId, PacketBuf, SocketId, Transmit};
 use crate::net::IpNetwork;
 use crate::stun::{
@@ -75,7 +77,13 @@ impl Response {
 }
 
 pub(super) struct Scene {
+    /// The server that clients' packets reach.
     pub(super) server: TurnServer,
+    /// Its neighbours, by number.
+    others: BTreeMap<u8, TurnServer>,
+    here: u8,
+    /// Whether answers of neighbours get lost.
+    pub(super) loses_answers: bool,
     pub(super) now: Instant,
     pub(super) events: Vec<TurnEvent>,
     /// Sockets that are open for relaying, with their addresses.
@@ -137,10 +145,21 @@ pub(super) const UDP: (Attribute, &[u8]) = (Attribute::REQUESTED_TRANSPORT, &[17
 
 impl Scene {
     pub(super) fn new(config: TurnConfig) -> Self {
+        Self::with_servers(config, 1)
+    }
+
+    /// Several servers with this configuration; clients' packets reach the first one.
+    pub(super) fn with_servers(config: TurnConfig, count: u8) -> Self {
         let now = Instant::now();
-        let wall_clock = UNIX_EPOCH + seconds(START);
+        let server = |number: u8| {
+            let config = TurnConfig { server_number: number, ..config.clone() };
+            TurnServer::new(now, UNIX_EPOCH + seconds(START), config, CryptoProvider::seeded(&[3 + number; 32]))
+        };
         Scene {
-            server: TurnServer::new(now, wall_clock, config, CryptoProvider::seeded(&[3; 32])),
+            server: server(0),
+            others: (1..count).map(|number| (number, server(number))).collect(),
+            here: 0,
+            loses_answers: false,
             now,
             events: Vec::new(),
             relays: Vec::new(),
@@ -150,12 +169,32 @@ impl Scene {
         }
     }
 
+    /// From now on clients' packets reach the server of this number.
+    pub(super) fn go_to(&mut self, number: u8) {
+        if let Some(server) = self.others.remove(&number) {
+            self.others.insert(self.here, std::mem::replace(&mut self.server, server));
+            self.here = number;
+        }
+    }
+
+    /// What this gives for each server, in the order of their numbers.
+    pub(super) fn each<T>(&self, get: impl Fn(&TurnServer) -> T) -> Vec<T> {
+        let mut all: BTreeMap<u8, T> = self.others.iter().map(|(number, server)| (*number, get(server))).collect();
+        all.insert(self.here, get(&self.server));
+        all.into_values().collect()
+    }
+
     pub(super) fn pass(&mut self, time: Duration) {
         self.now += time;
-        while self.server.poll_timeout().is_some_and(|due| due <= self.now) {
-            self.server.handle_timeout(self.now);
+        let here = self.here;
+        let away: Vec<u8> = self.others.keys().copied().collect();
+        for number in away.into_iter().chain([here]) {
+            self.go_to(number);
+            while self.server.poll_timeout().is_some_and(|due| due <= self.now) {
+                self.server.handle_timeout(self.now);
+            }
+            self.serve();
         }
-        self.serve();
     }
 
     pub(super) fn transaction(&mut self) -> TransactionId {
@@ -195,11 +234,33 @@ impl Scene {
                     let sockets = if self.binds { self.bind(bind) } else { Vec::new() };
                     self.server.handle_answer(self.now, *id, &sockets);
                 }
+                TurnEvent::Ask { .. } => {}
                 TurnEvent::CloseSocket(socket) => self.relays.retain(|relay| relay.socket != *socket),
                 TurnEvent::CloseFlow(_) | TurnEvent::Ended(_) => {}
             }
-            self.events.push(event);
+            match event {
+                TurnEvent::Ask { id, server, question } => self.ask(id, server, question),
+                event => self.events.push(event),
+            }
         }
+    }
+
+    /// Brings a question to another server and the answer back, with sockets that get new numbers on the way.
+    fn ask(&mut self, id: RequestId, server: u8, question: Question) {
+        let Some(other) = self.others.get_mut(&server) else {
+            return self.server.handle_server_answer(self.now, id, Answer::nothing());
+        };
+        let mut answer = other.handle_question(self.now, question);
+        if self.loses_answers {
+            other.handle_undelivered(self.now, answer);
+            return self.server.handle_server_answer(self.now, id, Answer::nothing());
+        }
+        for moved in answer.sockets_mut() {
+            let relay = self.relays.iter_mut().find(|relay| relay.socket == moved.socket).expect("it is open");
+            relay.socket.0 += 100_000;
+            moved.socket = relay.socket;
+        }
+        self.server.handle_server_answer(self.now, id, answer);
     }
 
     fn bind(&mut self, bind: &BindRelay) -> Vec<RelaySocket> {
