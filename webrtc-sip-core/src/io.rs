@@ -186,11 +186,13 @@ pub enum DropReason {
     Forbidden,
     /// The buffer to write into was too small.
     NoRoom,
+    /// The answer would be many times as long as the question, whose sender nobody has proven.
+    Amplifying,
 }
 
 impl DropReason {
     /// Every reason, in the order of its number.
-    pub const ALL: [DropReason; 12] = [
+    pub const ALL: [DropReason; 13] = [
         DropReason::NotRecognised,
         DropReason::UnknownSource,
         DropReason::Malformed,
@@ -203,6 +205,7 @@ impl DropReason {
         DropReason::DirectionInactive,
         DropReason::Forbidden,
         DropReason::NoRoom,
+        DropReason::Amplifying,
     ];
 
     /// A stable name for logs and metric labels.
@@ -220,6 +223,7 @@ impl DropReason {
             DropReason::DirectionInactive => "direction_inactive",
             DropReason::Forbidden => "forbidden",
             DropReason::NoRoom => "no_room",
+            DropReason::Amplifying => "amplifying",
         }
     }
 }

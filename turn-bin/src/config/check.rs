@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use shell::config::within;
+use webrtc_sip_core::turn::MAX_REALM_LEN;
 
 use super::{Config, ConfigError};
 
@@ -61,9 +62,9 @@ fn check_relay(config: &Config) -> Result<(), ConfigError> {
 }
 
 fn check_auth(config: &Config) -> Result<(), ConfigError> {
-    // RFC 8489 section 14.9: fewer than 128 characters.
-    if config.auth.realm.is_empty() || config.auth.realm.chars().count() > 127 {
-        return Err(ConfigError::key("auth.realm", "expected 1 to 127 characters"));
+    // With a longer one, the answer to a client's first request would be more than a stranger gets.
+    if config.auth.realm.is_empty() || config.auth.realm.len() > MAX_REALM_LEN {
+        return Err(ConfigError::key("auth.realm", format!("expected 1 to {MAX_REALM_LEN} bytes")));
     }
     if let Some(index) = config.auth.secrets.iter().position(|secret| secret.reveal().is_empty()) {
         return Err(ConfigError::key(format!("auth.secrets[{index}]"), "must not be empty"));

@@ -43,6 +43,12 @@ impl<'w, 'p> MessageWriter<'w, 'p> {
         self.put_parts(attribute, [value, &[]])
     }
 
+    /// Adds an attribute that is nothing but long, such as PADDING (RFC 5780 section 7.6).
+    pub fn put_zeros(&mut self, attribute: Attribute, len: usize) -> Result<&mut Self, NoRoom> {
+        self.space(attribute, len)?;
+        Ok(self)
+    }
+
     /// Adds a number of 32 bits.
     pub fn put_u32(&mut self, attribute: Attribute, value: u32) -> Result<&mut Self, NoRoom> {
         self.put(attribute, &value.to_be_bytes())

@@ -12,6 +12,7 @@ use crate::stun::{IntegrityAlgorithm, Key, TransactionId};
 
 use super::Family;
 use super::event::{AllocationSummary, ClientTransport, RelaySocket, Traffic};
+use super::reply::Code;
 
 /// Lifetime of a permission (RFC 8656 section 9).
 const PERMISSION_LIFETIME: Duration = Duration::from_secs(300);
@@ -54,8 +55,9 @@ pub(super) struct Allocation {
     pub(super) id: AllocationId,
     pub(super) terms: Terms,
     pub(super) relays: SmallVec<[RelaySocket; 1]>,
-    /// For the port above, in case the request is repeated.
+    /// For the port above, and the family that couldn't be had: in case the request is repeated.
     pub(super) reservation: Option<[u8; 8]>,
+    pub(super) failed: Option<(Family, Code)>,
     started: Instant,
     pub(super) sent: Traffic,
     pub(super) received: Traffic,
@@ -92,6 +94,7 @@ impl Allocation {
             terms,
             relays: SmallVec::from_slice(relays),
             reservation: None,
+            failed: None,
             started,
             sent: Traffic::default(),
             received: Traffic::default(),
@@ -108,6 +111,14 @@ impl Allocation {
 
     pub(super) fn has_family(&self, family: Family) -> bool {
         self.relays.iter().any(|relay| Family::of(relay.address) == family)
+    }
+
+    /// Forgets the relayed address of a family, with its permissions and channels (RFC 8656 section 8.1).
+    pub(super) fn give_up(&mut self, family: Family) -> Option<RelaySocket> {
+        let at = self.relays.iter().position(|relay| Family::of(relay.address) == family)?;
+        self.permissions.retain(|permission| Family::of(SocketAddr::new(permission.ip, 0)) != family);
+        self.channels.retain(|channel| Family::of(channel.peer) != family);
+        Some(self.relays.remove(at))
     }
 
     /// Whether the client wants to hear this address.

@@ -18,7 +18,7 @@ pub struct TurnConfig {
     pub listeners: Vec<Listener>,
     /// Address families in which relayed addresses can be had, the usual one first.
     pub families: Vec<Family>,
-    /// Realm of the long-term credentials (RFC 8489 section 9.2).
+    /// Realm of the long-term credentials (RFC 8489 section 9.2), of no more than [`super::MAX_REALM_LEN`] bytes.
     pub realm: String,
     /// Users with a password.
     pub users: Vec<(String, String)>,
@@ -45,6 +45,8 @@ pub struct TurnConfig {
     pub max_channels: usize,
     /// Answers to unauthenticated requests a second, for each network of clients (a /24, a /56).
     pub max_refusals: u32,
+    /// Where clients may find out how their NAT behaves (RFC 5780).
+    pub discovery: Option<Discovery>,
 }
 
 impl TurnConfig {
@@ -73,6 +75,7 @@ impl Default for TurnConfig {
             max_permissions: 64,
             max_channels: 64,
             max_refusals: 100,
+            discovery: None,
         }
     }
 }
@@ -84,6 +87,14 @@ pub struct Listener {
     pub socket: SocketId,
     /// The address that it is bound to.
     pub address: SocketAddr,
+}
+
+/// The sockets of NAT behaviour discovery (RFC 5780 section 6): two addresses with the same two ports. All of them are
+/// listeners too; an address is what clients see here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Discovery {
+    /// By address, then by port.
+    pub sockets: [[Listener; 2]; 2],
 }
 
 /// An address family.

@@ -27,6 +27,7 @@ use crate::timer::TimerQueue;
 mod allocation;
 mod auth;
 mod config;
+mod discovery;
 mod event;
 mod frame;
 mod handover;
@@ -40,7 +41,7 @@ mod requests;
 mod tests;
 
 pub use auth::time_limited_credentials;
-pub use config::{Family, Listener, TurnConfig};
+pub use config::{Discovery, Family, Listener, TurnConfig};
 pub use event::{
     AllocationEnd, AllocationRecord, AllocationSummary, BindRelay, ClientTransport, RelayPort, RelaySocket, Traffic,
     TurnEvent, TurnStats,
@@ -48,6 +49,7 @@ pub use event::{
 pub use frame::{FramingError, MAX_FRAME_LEN, frame_len};
 pub use handover::{Answer, Question};
 pub use peers::PeerPolicy;
+pub use reply::{MAX_AMPLIFICATION, MAX_REALM_LEN};
 
 use allocation::{Allocation, ClientPath};
 use auth::Credentials;

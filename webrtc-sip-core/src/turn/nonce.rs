@@ -1,16 +1,22 @@
-//! Nonces that need no memory (RFC 8489 section 9.2): each says when it was made, and proves by whom and for whom.
+//! Nonces that need no memory (RFC 8489 section 9.2): each says when it was made, and proves by whom and for whom. They are
+//! short, because they make up a good part of what strangers are answered.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 
 /// The cookie and the feature bits that follow it: password algorithms are known here (RFC 8489 sections 9.2 and 18.1,
 /// bit 0 of 24, in base64).
 const PREFIX: &str = "obMatJos2gAAA";
-const TIME_LEN: usize = 8;
+/// Bytes of the time, in seconds.
+const TIME_LEN: usize = 4;
 /// Bytes of the proof: forging one takes 2^79 requests on average.
 const PROOF_LEN: usize = 10;
+/// Both in base64.
+const TEXT_LEN: usize = ((TIME_LEN + PROOF_LEN) * 4).div_ceil(3);
 
 /// Makes and checks nonces. Servers with the same key take each other's.
 #[derive(Debug)]
@@ -26,33 +32,39 @@ impl Nonces {
 
     /// A nonce for this client.
     pub(super) fn make(&self, unix_seconds: u64, client: SocketAddr) -> String {
-        let time = format!("{:08x}", unix_seconds as u32);
-        let proof = self.proof(&time, client);
-        format!("{PREFIX}{time}{proof}")
+        let mut bytes = [0; TIME_LEN + PROOF_LEN];
+        let time = (unix_seconds as u32).to_be_bytes();
+        bytes[..TIME_LEN].copy_from_slice(&time);
+        bytes[TIME_LEN..].copy_from_slice(&self.proof(time, client));
+        format!("{PREFIX}{}", BASE64.encode(bytes))
     }
 
     /// Whether it was made for this client, and not too long ago.
     pub(super) fn is_fresh(&self, nonce: &str, unix_seconds: u64, client: SocketAddr) -> bool {
-        let Some((time, proof)) = nonce.strip_prefix(PREFIX).and_then(|rest| rest.split_at_checked(TIME_LEN)) else {
+        let Some(text) = nonce.strip_prefix(PREFIX).filter(|text| text.len() == TEXT_LEN) else { return false };
+        let mut bytes = [0; TIME_LEN + PROOF_LEN];
+        if BASE64.decode_slice(text, &mut bytes) != Ok(bytes.len()) {
             return false;
-        };
-        let Ok(made) = u32::from_str_radix(time, 16) else { return false };
+        }
+        let (&time, proof) =
+            bytes.split_first_chunk::<TIME_LEN>().expect("there are more bytes than those of the time");
         // Seconds since the epoch outgrow 32 bits in 2106; the difference doesn't.
-        let age = (unix_seconds as u32).wrapping_sub(made);
-        let right =
-            aws_lc_rs::constant_time::verify_slices_are_equal(self.proof(time, client).as_bytes(), proof.as_bytes());
+        let age = (unix_seconds as u32).wrapping_sub(u32::from_be_bytes(time));
+        let right = aws_lc_rs::constant_time::verify_slices_are_equal(&self.proof(time, client), proof);
         right.is_ok() && u64::from(age) <= self.lifetime.as_secs()
     }
 
-    fn proof(&self, time: &str, client: SocketAddr) -> String {
+    fn proof(&self, time: [u8; TIME_LEN], client: SocketAddr) -> [u8; PROOF_LEN] {
         let mut context = hmac::Context::with_key(&self.key);
-        context.update(time.as_bytes());
+        context.update(&time);
         match client.ip() {
             std::net::IpAddr::V4(ip) => context.update(&ip.octets()),
             std::net::IpAddr::V6(ip) => context.update(&ip.octets()),
         }
         context.update(&client.port().to_be_bytes());
-        context.sign().as_ref()[..PROOF_LEN].iter().map(|byte| format!("{byte:02x}")).collect()
+        let mut proof = [0; PROOF_LEN];
+        proof.copy_from_slice(&context.sign().as_ref()[..PROOF_LEN]);
+        proof
     }
 }
 
@@ -82,7 +94,8 @@ mod tests {
         for end in 0..nonce.len() {
             assert!(!nonces.is_fresh(&nonce[..end], 1_000_000, client));
         }
-        for other in ["", "obMatJos2gAAAé0000000", "obMatJos2gAAAzzzzzzzz00000000000000000000", &format!("{nonce}0")] {
+        for other in ["", "obMatJos2gAAAé00000000000000000", "obMatJos2gAAA=======000000000000", &format!("{nonce}0")]
+        {
             assert!(!nonces.is_fresh(other, 1_000_000, client), "{other}");
         }
     }

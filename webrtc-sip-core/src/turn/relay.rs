@@ -9,7 +9,8 @@ use crate::stun::{Attribute, Class, Message, Method, TransactionId};
 
 use super::allocation::ClientPath;
 use super::event::Traffic;
-use super::{AllocationKey, TurnServer};
+use super::reply::{MAX_AMPLIFICATION, Reply};
+use super::{AllocationKey, HEADROOM, TurnServer};
 
 /// ChannelData: channel number and length (RFC 8656 section 12.4).
 const CHANNEL_HEADER_LEN: usize = 4;
@@ -30,10 +31,14 @@ impl TurnServer {
             Some(0..=3) => {
                 let message = Message::parse(packet.as_slice()).map_err(|_| DropReason::Malformed)?;
                 match (message.class(), message.method()) {
+                    (Class::Request, Method::BINDING) => {
+                        let (reply, transmit) = self.binding(now, path, remote, &message)?;
+                        answer(path, &reply, packet)?;
+                        Ok(Some(transmit))
+                    }
                     (Class::Request, _) => {
                         let Some(reply) = self.request(now, path, remote, message)? else { return Ok(None) };
-                        packet.clear(super::HEADROOM);
-                        reply.write(packet).map_err(|_| DropReason::NoRoom)?;
+                        answer(path, &reply, packet)?;
                         Ok(Some(path.transmit()))
                     }
                     (Class::Indication, Method::SEND) => {
@@ -115,6 +120,17 @@ impl TurnServer {
         count(&mut allocation.received, &mut self.stats.received, len);
         Ok(allocation.terms.client.transmit())
     }
+}
+
+/// Puts the answer in place of the request.
+fn answer(path: ClientPath, reply: &Reply, packet: &mut PacketBuf<'_>) -> Result<(), DropReason> {
+    // Whoever signs or answers in a connection is there; the source of a datagram may be anybody's.
+    let limit = match path {
+        ClientPath::Datagram { .. } if !reply.is_signed() => MAX_AMPLIFICATION * packet.len(),
+        _ => usize::MAX,
+    };
+    packet.clear(HEADROOM);
+    reply.write_within(limit, packet)
 }
 
 /// Whom a Send indication is for, and where its data lies (RFC 8656 section 11.2).

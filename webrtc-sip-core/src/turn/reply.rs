@@ -5,11 +5,17 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use crate::io::{NoRoom, PacketBuf};
+use crate::io::{DropReason, NoRoom, PacketBuf};
 use crate::stun::{Attribute, Class, IntegrityAlgorithm, Key, Message, MessageWriter, Method, TransactionId};
 
-use super::Family;
 use super::auth::PASSWORD_ALGORITHMS;
+use super::{Family, HEADROOM};
+
+/// How many times as long as an unauthenticated datagram its answer may be, so that a flood under a false address does
+/// little harm to the owner of that address.
+pub const MAX_AMPLIFICATION: usize = 5;
+/// Longest realm with which the shortest Allocate request, of 28 bytes, can still be answered.
+pub const MAX_REALM_LEN: usize = 60;
 
 /// A response, before it is written.
 #[derive(Debug)]
@@ -26,13 +32,22 @@ pub(super) struct Reply {
 #[derive(Debug)]
 pub(super) enum Body {
     Failure(Failure),
-    /// Binding.
-    Mapped(SocketAddr),
+    /// Binding: the client's address, and where it asked for that at a server with several addresses.
+    Mapped(SocketAddr, Option<Box<Discovered>>),
     Allocated(Box<Allocated>),
     /// Refresh.
     Lifetime(Duration),
     /// Nothing but the fact.
     Done,
+}
+
+/// What a client that finds out how its NAT behaves is told besides (RFC 5780 section 6.1).
+#[derive(Debug)]
+pub(super) struct Discovered {
+    pub(super) origin: SocketAddr,
+    pub(super) other: SocketAddr,
+    /// Length of PADDING, where it was wanted.
+    pub(super) padding: Option<usize>,
 }
 
 /// An error (RFC 8656 section 19).
@@ -51,8 +66,8 @@ pub(super) struct Failure {
 #[derive(Debug)]
 pub(super) struct Allocated {
     pub(super) relayed: SmallVec<[SocketAddr; 2]>,
-    /// The family that was asked for in addition, and couldn't be had.
-    pub(super) failed_family: Option<Family>,
+    /// The family that was asked for besides, and why it can't be had.
+    pub(super) failed: Option<(Family, Code)>,
     pub(super) mapped: SocketAddr,
     pub(super) lifetime: Duration,
     pub(super) reservation: Option<[u8; 8]>,
@@ -123,14 +138,38 @@ impl Reply {
         !matches!(self.body, Body::Failure(_))
     }
 
+    pub(super) fn is_signed(&self) -> bool {
+        self.signature.is_some()
+    }
+
+    /// Puts the message into `out`, in no more than `limit` bytes: without what isn't needed where that is too long, and
+    /// not at all where the rest still is.
+    pub(super) fn write_within(&self, limit: usize, out: &mut PacketBuf<'_>) -> Result<(), DropReason> {
+        for detail in [Detail::Full, Detail::Needed] {
+            out.clear(HEADROOM);
+            self.write_as(detail, out).map_err(|_| DropReason::NoRoom)?;
+            if out.len() <= limit {
+                return Ok(());
+            }
+        }
+        Err(DropReason::Amplifying)
+    }
+
     /// Appends the message to `out`.
     pub(super) fn write(&self, out: &mut PacketBuf<'_>) -> Result<(), NoRoom> {
+        self.write_as(Detail::Full, out)
+    }
+
+    fn write_as(&self, detail: Detail, out: &mut PacketBuf<'_>) -> Result<(), NoRoom> {
         let class = if self.is_success() { Class::Success } else { Class::Error };
         let mut writer = MessageWriter::new(out, class, self.method, self.transaction)?;
         match &self.body {
-            Body::Failure(failure) => write_failure(&mut writer, failure)?,
-            Body::Mapped(address) => {
+            Body::Failure(failure) => write_failure(&mut writer, failure, detail)?,
+            Body::Mapped(address, discovered) => {
                 writer.put_xor_address(Attribute::XOR_MAPPED_ADDRESS, *address)?;
+                if let Some(discovered) = discovered {
+                    write_discovered(&mut writer, *address, discovered, detail)?;
+                }
             }
             Body::Allocated(allocated) => write_allocated(&mut writer, allocated)?,
             Body::Lifetime(lifetime) => {
@@ -148,9 +187,17 @@ impl Reply {
     }
 }
 
-fn write_failure(writer: &mut MessageWriter<'_, '_>, failure: &Failure) -> Result<(), NoRoom> {
+/// How much of a message is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Detail {
+    Full,
+    /// Without phrases for people, and without what is said twice.
+    Needed,
+}
+
+fn write_failure(writer: &mut MessageWriter<'_, '_>, failure: &Failure, detail: Detail) -> Result<(), NoRoom> {
     let (code, reason) = failure.code.row();
-    writer.put_error(code, reason)?;
+    writer.put_error(code, if detail == Detail::Full { reason } else { "" })?;
     if let Some((realm, nonce)) = failure.challenge.as_deref() {
         writer.put_text(Attribute::REALM, realm)?;
         writer.put_text(Attribute::NONCE, nonce)?;
@@ -165,12 +212,29 @@ fn write_failure(writer: &mut MessageWriter<'_, '_>, failure: &Failure) -> Resul
     Ok(())
 }
 
+fn write_discovered(
+    writer: &mut MessageWriter<'_, '_>,
+    mapped: SocketAddr,
+    discovered: &Discovered,
+    detail: Detail,
+) -> Result<(), NoRoom> {
+    if detail == Detail::Full {
+        writer.put_address(Attribute::MAPPED_ADDRESS, mapped)?;
+    }
+    writer.put_address(Attribute::RESPONSE_ORIGIN, discovered.origin)?;
+    writer.put_address(Attribute::OTHER_ADDRESS, discovered.other)?;
+    if let Some(len) = discovered.padding {
+        writer.put_zeros(Attribute::PADDING, len)?;
+    }
+    Ok(())
+}
+
 fn write_allocated(writer: &mut MessageWriter<'_, '_>, allocated: &Allocated) -> Result<(), NoRoom> {
     for relayed in &allocated.relayed {
         writer.put_xor_address(Attribute::XOR_RELAYED_ADDRESS, *relayed)?;
     }
-    if let Some(family) = allocated.failed_family {
-        let (code, reason) = Code::InsufficientCapacity.row();
+    if let Some((family, code)) = allocated.failed {
+        let (code, reason) = code.row();
         // Family, two reserved bytes with the code's class and number, phrase (RFC 8656 section 18.12).
         let mut value = vec![family.number(), 0, (code / 100) as u8, (code % 100) as u8];
         value.extend_from_slice(reason.as_bytes());

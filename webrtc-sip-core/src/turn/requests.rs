@@ -1,4 +1,4 @@
-//! Requests of clients: Binding, Allocate, Refresh, CreatePermission, ChannelBind.
+//! Requests of clients that have to say who they are: Allocate, Refresh, CreatePermission, ChannelBind.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -25,6 +25,8 @@ const UDP: u8 = 17;
 /// Channel numbers that may be bound. RFC 8656 section 12 ends them at 0x4fff; clients of RFC 5766 (section 11), coturn's
 /// among them, draw from all of these.
 const CHANNELS: std::ops::RangeInclusive<u16> = 0x4000..=0x7ffe;
+/// What there are requests of; others are no more answered than what isn't STUN (RFC 8489 section 6.3).
+const METHODS: [Method; 4] = [Method::ALLOCATE, Method::REFRESH, Method::CREATE_PERMISSION, Method::CHANNEL_BIND];
 /// Peers in one CreatePermission request.
 const MAX_PEERS: usize = 32;
 
@@ -32,6 +34,8 @@ const MAX_PEERS: usize = 32;
 pub(super) struct Pending {
     terms: Terms,
     bind: BindRelay,
+    /// A family that was asked for besides and that there is none of.
+    unsupported: Option<Family>,
     /// Complete but for its body.
     reply: Reply,
 }
@@ -65,6 +69,8 @@ struct Authenticated<'a> {
 /// What an Allocate request asks for.
 struct Wanted {
     families: SmallVec<[Family; 2]>,
+    /// Asked for besides, but there is none of it.
+    unsupported: Option<Family>,
     port: RelayPort,
     token: Option<[u8; 8]>,
     lifetime: Duration,
@@ -85,18 +91,17 @@ impl TurnServer {
         if message.fingerprint() == Some(false) {
             return Err(DropReason::AuthenticationFailed);
         }
-        let reply = if message.method() == Method::BINDING {
-            Some(Reply::to(&message, binding(&message, remote)))
-        } else {
-            self.authenticated_request(now, path, remote, message)?
-        };
+        if !METHODS.contains(&message.method()) {
+            return Err(DropReason::NotRecognised);
+        }
+        let reply = self.authenticated_request(now, path, remote, message)?;
         if let Some(reply) = &reply {
             self.count_reply(reply);
         }
         Ok(reply)
     }
 
-    fn count_reply(&mut self, reply: &Reply) {
+    pub(super) fn count_reply(&mut self, reply: &Reply) {
         let counter = if reply.is_success() { &mut self.stats.succeeded } else { &mut self.stats.refused };
         *counter += 1;
     }
@@ -127,8 +132,8 @@ impl TurnServer {
         Ok(Some(Reply::to(&message, body).signed(signature)))
     }
 
-    /// The answer to somebody unknown. There are only so many of them for each network, and each is at most about four
-    /// times as long as the shortest request, so that a flood under a false address does little harm to its owner.
+    /// The answer to somebody unknown. There are only so many of them for each network, so that a flood under a false
+    /// address does little harm to its owner.
     fn refuse(
         &mut self,
         now: Instant,
@@ -179,7 +184,7 @@ impl TurnServer {
                 return Err(Code::AllocationMismatch.into());
             }
             // The same request again: our answer was lost.
-            return Ok(Some(allocated(allocation, None)));
+            return Ok(Some(allocated(allocation)));
         }
         if self.pending_clients.contains_key(&request.path) {
             return Ok(None);
@@ -219,8 +224,6 @@ impl TurnServer {
             ClientPath::Flow(flow) => self.flows.get(&flow).map_or(ClientTransport::Tcp, |flow| flow.transport),
         };
         let signature = (request.owner.algorithm, request.owner.key.clone());
-        // A reserved port has the family that it has.
-        let families = if wanted.token.is_some() { SmallVec::new() } else { wanted.families.clone() };
         Pending {
             terms: Terms {
                 client: request.path,
@@ -231,7 +234,8 @@ impl TurnServer {
                 transaction: request.message.transaction(),
                 lifetime: wanted.lifetime,
             },
-            bind: BindRelay { families, port: wanted.port },
+            bind: BindRelay { families: wanted.families.clone(), port: wanted.port },
+            unsupported: wanted.unsupported,
             reply: Reply::to(&request.message, Body::Done).signed(signature),
         }
     }
@@ -242,7 +246,6 @@ impl TurnServer {
             Some([_, _, _, _]) => return Err(Code::TransportNotSupported.into()),
             _ => return Err(Code::BadRequest.into()),
         }
-        let families = self.wanted_families(message)?;
         let token = match message.get(Attribute::RESERVATION_TOKEN) {
             Some(token) => Some(token.try_into().map_err(|_| Code::BadRequest)?),
             None => None,
@@ -261,10 +264,14 @@ impl TurnServer {
         if token.is_some() && (named || additional) {
             return Err(Code::BadRequest.into());
         }
-        Ok(Wanted { families, port, token, lifetime: self.lifetime(message)? })
+        // What was reserved has its family.
+        let (families, unsupported) =
+            if token.is_some() { (SmallVec::new(), None) } else { self.wanted_families(message)? };
+        Ok(Wanted { families, unsupported, port, token, lifetime: self.lifetime(message)? })
     }
 
-    fn wanted_families(&self, message: &Message<'_>) -> Result<SmallVec<[Family; 2]>, Failure> {
+    /// The families that are asked for and that there are, and one that there is none of although it was asked for besides.
+    fn wanted_families(&self, message: &Message<'_>) -> Result<(SmallVec<[Family; 2]>, Option<Family>), Failure> {
         let family = |attribute| match message.get(attribute) {
             None => Ok(None),
             Some([number, _, _, _]) => match Family::from_number(*number) {
@@ -279,14 +286,15 @@ impl TurnServer {
         match (named, additional) {
             (Some(_), Some(_)) | (_, Some(Family::V4)) => Err(Code::BadRequest.into()),
             (Some(family), None) if !supported(&family) => Err(Code::FamilyNotSupported.into()),
-            (Some(family), None) => Ok(SmallVec::from_slice(&[family])),
+            (Some(family), None) => Ok((SmallVec::from_slice(&[family]), None)),
             (None, Some(Family::V6)) => {
-                let both: SmallVec<[Family; 2]> = [Family::V4, Family::V6].into_iter().filter(supported).collect();
-                if both.is_empty() { Err(Code::FamilyNotSupported.into()) } else { Ok(both) }
+                let (both, none): (SmallVec<[Family; 2]>, SmallVec<[Family; 2]>) =
+                    [Family::V4, Family::V6].into_iter().partition(supported);
+                if both.is_empty() { Err(Code::FamilyNotSupported.into()) } else { Ok((both, none.first().copied())) }
             }
             // IPv4 where nothing else is said (RFC 8656 section 7.2).
             (None, None) if !supported(&Family::V4) => Err(Code::FamilyNotSupported.into()),
-            (None, None) => Ok(SmallVec::from_slice(&[Family::V4])),
+            (None, None) => Ok((SmallVec::from_slice(&[Family::V4]), None)),
         }
     }
 
@@ -325,14 +333,14 @@ impl TurnServer {
     fn allocate_reserved(&mut self, now: Instant, token: &[u8; 8], pending: Pending) -> Outcome {
         let reservation = self.take_reservation(token, pending.account()).ok_or(Code::InsufficientCapacity)?;
         let key = self.insert(now, pending.terms, &[reservation.relay]);
-        Ok(Some(allocated(&self.allocations[key], None)))
+        Ok(Some(allocated(&self.allocations[key])))
     }
 
     /// The sockets that a request asked for, in the order of its families (and the port above last, for a pair); fewer
     /// when some couldn't be bound. Answers that come too late are taken too: their sockets are closed.
     pub fn handle_answer(&mut self, now: Instant, id: RequestId, sockets: &[RelaySocket]) {
         let now = self.clock(now);
-        let Some(Pending { terms, bind, mut reply }) = self.take_pending(id) else {
+        let Some(Pending { terms, bind, unsupported, mut reply }) = self.take_pending(id) else {
             self.events.extend(sockets.iter().map(|relay| TurnEvent::CloseSocket(relay.socket)));
             return;
         };
@@ -351,10 +359,12 @@ impl TurnServer {
         } else {
             let bound = |family: &Family| relays.iter().any(|relay| Family::of(relay.address) == *family);
             let failed = bind.families.iter().copied().find(|family| !bound(family));
+            let failed = failed.map(|family| (family, Code::InsufficientCapacity));
             let reservation = above.map(|relay| self.reserve(now, relay, terms.account.clone()));
             let key = self.insert(now, terms, relays);
             self.allocations[key].reservation = reservation;
-            allocated(&self.allocations[key], failed)
+            self.allocations[key].failed = failed.or(unsupported.map(|family| (family, Code::FamilyNotSupported)));
+            allocated(&self.allocations[key])
         };
         self.count_reply(&reply);
         self.outgoing.push_back((transmit, reply));
@@ -401,20 +411,36 @@ impl TurnServer {
     /// RFC 8656 section 8.2.
     fn refresh(&mut self, request: &Authenticated<'_>) -> Outcome {
         let Some(key) = request.allocation else { return Err(Code::AllocationMismatch.into()) };
-        if let Some(value) = request.message.get(Attribute::REQUESTED_ADDRESS_FAMILY) {
-            let family = value.first().and_then(|number| Family::from_number(*number)).ok_or(Code::BadRequest)?;
-            if !self.allocations[key].has_family(family) {
-                return Err(Code::PeerFamilyMismatch.into());
+        let family = match request.message.get(Attribute::REQUESTED_ADDRESS_FAMILY) {
+            None => None,
+            Some([number, _, _, _]) => {
+                let family = Family::from_number(*number).filter(|family| self.allocations[key].has_family(*family));
+                Some(family.ok_or(Code::PeerFamilyMismatch)?)
             }
-        }
+            Some(_) => return Err(Code::BadRequest.into()),
+        };
         if request.message.get(Attribute::LIFETIME) == Some(&[0; 4]) {
-            self.end(request.now, key, AllocationEnd::Released);
+            self.release(request.now, key, family);
             return Ok(Some(Body::Lifetime(Duration::ZERO)));
         }
         let lifetime = self.lifetime(&request.message)?;
         self.allocations[key].terms.lifetime = lifetime;
         self.timers.set(Deadline::Allocation(key), request.now + lifetime);
         Ok(Some(Body::Lifetime(lifetime)))
+    }
+
+    /// Gives up the relayed address of one family, or all of the allocation (RFC 8656 section 8.1).
+    fn release(&mut self, now: Instant, key: AllocationKey, family: Option<Family>) {
+        let allocation = &mut self.allocations[key];
+        match family {
+            Some(family) if allocation.relays.len() > 1 => {
+                if let Some(relay) = allocation.give_up(family) {
+                    self.by_relay.remove(&relay.socket);
+                    self.events.push_back(TurnEvent::CloseSocket(relay.socket));
+                }
+            }
+            _ => self.end(now, key, AllocationEnd::Released),
+        }
     }
 
     /// RFC 8656 section 10.2: all of the permissions or none.
@@ -482,19 +508,10 @@ impl TurnServer {
     }
 }
 
-fn binding(message: &Message<'_>, remote: SocketAddr) -> Body {
-    let unknown = message.unknown_required(known_attributes(Method::BINDING));
-    if unknown.is_empty() {
-        Body::Mapped(remote)
-    } else {
-        Body::Failure(Failure { unknown, ..Code::UnknownAttribute.into() })
-    }
-}
-
-fn allocated(allocation: &Allocation, failed_family: Option<Family>) -> Body {
+fn allocated(allocation: &Allocation) -> Body {
     Body::Allocated(Box::new(Allocated {
         relayed: allocation.relays.iter().map(|relay| relay.address).collect(),
-        failed_family,
+        failed: allocation.failed,
         mapped: allocation.terms.remote,
         lifetime: allocation.terms.lifetime,
         reservation: allocation.reservation,
@@ -502,7 +519,7 @@ fn allocated(allocation: &Allocation, failed_family: Option<Family>) -> Body {
 }
 
 /// The attributes that are understood in requests of a method, besides those of every method.
-fn known_attributes(method: Method) -> &'static [Attribute] {
+pub(super) fn known_attributes(method: Method) -> &'static [Attribute] {
     macro_rules! with_common {
         ($($attribute:ident),*) => {
             &[

@@ -1,8 +1,12 @@
 //! The server against a client on a fake clock.
 
 mod allocations;
+mod amplification;
 mod authentication;
+mod bad_input;
+mod discovery;
 mod handover;
 mod model;
 mod relaying;
+mod rfc8656;
 mod scene;

@@ -108,6 +108,8 @@ pub(super) struct Client {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Path {
     Udp(SocketAddr),
+    /// At another socket than the usual one.
+    UdpAt(SocketId, SocketAddr),
     Flow(FlowId),
 }
 
@@ -211,6 +213,7 @@ impl Scene {
         let mut packet = PacketBuf::filled(&mut slot, HEADROOM, bytes.len());
         let transmit = match path {
             Path::Udp(source) => self.server.handle_datagram(self.now, LISTENER, source, &mut packet),
+            Path::UdpAt(socket, source) => self.server.handle_datagram(self.now, socket, source, &mut packet),
             Path::Flow(flow) => self.server.handle_frame(self.now, flow, &mut packet),
         };
         transmit.map(|transmit| (transmit, packet.as_slice().to_vec()))
@@ -382,6 +385,20 @@ pub(super) fn xor_address(address: SocketAddr) -> Vec<u8> {
     let port = (v4.port() ^ 0x2112).to_be_bytes();
     let ip = (u32::from(*v4.ip()) ^ 0x2112_a442).to_be_bytes();
     [&[0, 1][..], &port, &ip].concat()
+}
+
+/// A request without credentials.
+pub(super) fn bare(method: Method, attributes: Attributes<'_>, fingerprint: bool) -> Vec<u8> {
+    let mut slot = [0; 4000];
+    let mut packet = PacketBuf::empty(&mut slot, 0);
+    let mut writer = MessageWriter::new(&mut packet, Class::Request, method, TransactionId([8; 12])).unwrap();
+    for (attribute, value) in attributes {
+        writer.put(*attribute, value).unwrap();
+    }
+    if fingerprint {
+        writer.fingerprint().unwrap();
+    }
+    packet.as_slice().to_vec()
 }
 
 /// A Send indication.
