@@ -12,10 +12,10 @@ use std::time::{Duration, Instant, SystemTime};
 use webrtc_sip_core::codec::CodecKind;
 use webrtc_sip_core::crypto::{CryptoProvider, DtlsCertificate};
 
+use crate::proc;
+
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
-/// `sysconf(_SC_CLK_TCK)` on Linux, the unit of `/proc/PID/stat`.
-const TICKS_A_SECOND: u64 = 100;
 
 /// How a gateway is configured.
 #[derive(Clone, Debug)]
@@ -99,29 +99,17 @@ impl GatewayProcess {
 
     /// Processor time of all its threads so far, user and system.
     pub fn cpu(&self) -> Duration {
-        let stat = self.proc("stat");
-        // The second field is the name in parentheses, which may hold anything.
-        let fields: Vec<&str> = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
-        let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<u64>().ok()).unwrap_or(0);
-        Duration::from_millis((ticks(11) + ticks(12)) * 1000 / TICKS_A_SECOND)
+        proc::cpu(self.pid())
     }
 
     /// Resident memory.
     pub fn memory(&self) -> Memory {
-        let rollup = self.proc("smaps_rollup");
-        let line = rollup.lines().find_map(|line| line.strip_prefix("Rss:")).unwrap_or("0 kB");
-        let kilobytes: u64 = line.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or(0);
-        Memory { resident: kilobytes * 1024 }
+        Memory { resident: proc::resident(self.pid()) }
     }
 
     /// Open file descriptors.
     pub fn descriptors(&self) -> usize {
-        fs::read_dir(format!("/proc/{}/fd", self.pid())).map_or(0, Iterator::count)
-    }
-
-    fn proc(&self, file: &str) -> String {
-        let path = format!("/proc/{}/{file}", self.pid());
-        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}; did the gateway end?"))
+        proc::descriptors(self.pid())
     }
 
     /// Its metrics by name and labels.

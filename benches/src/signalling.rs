@@ -182,7 +182,7 @@ fn read_message(text: &str) -> Said {
     Said::Response(id, Ok(message["result"].take()))
 }
 
-fn trusting_config() -> ClientConfig {
+pub(crate) fn trusting_config() -> ClientConfig {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let verifier = Trusting(provider.signature_verification_algorithms.supported_schemes());
     ClientConfig::builder_with_provider(provider)
