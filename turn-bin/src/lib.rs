@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 pub mod args;
 pub mod config;
 mod connections;
+mod discovery;
 mod failure;
 mod http;
 mod limits;

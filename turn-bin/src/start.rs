@@ -21,6 +21,7 @@ use webrtc_sip_core::turn::{Listener, PeerPolicy, TurnConfig};
 
 use crate::config::Config;
 use crate::connections::{Connections, load_tls};
+use crate::discovery;
 use crate::failure::{Broken, StartError};
 use crate::http::{Pages, router};
 use crate::metrics::Metrics;
@@ -50,9 +51,9 @@ pub struct Running {
     listeners: Vec<JoinHandle<()>>,
 }
 
-/// A listening address: TCP, and a UDP socket for each worker.
+/// A listening address: TCP, unless it is for NAT behaviour discovery alone, and a UDP socket for each worker.
 struct Bound {
-    tcp: TcpListener,
+    tcp: Option<TcpListener>,
     udp: Vec<UdpSocket>,
     address: SocketAddr,
 }
@@ -76,7 +77,16 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     for address in &config.listen {
         let bind_udp = async |local| (0..count).map(|_| bind_shared(local)).collect::<io::Result<Vec<_>>>();
         let (tcp, udp, address) = bind_with_udp(*address, "TURN", bind_udp).await?;
-        bound.push(Bound { tcp, udp, address });
+        bound.push(Bound { tcp: Some(tcp), udp, address });
+    }
+    let listen: Vec<SocketAddr> = bound.iter().map(|bound| bound.address).collect();
+    for address in discovery_addresses(&config, &listen).into_iter().flatten().flatten() {
+        if bound.iter().all(|other| other.address != address) {
+            let udp = (0..count).map(|_| bind_shared(address)).collect::<io::Result<Vec<_>>>();
+            let udp =
+                udp.map_err(|error| io::Error::new(error.kind(), format!("UDP {address} for discovery: {error}")))?;
+            bound.push(Bound { tcp: None, udp, address });
+        }
     }
     let relays = Arc::new(Relays::new(&config));
     let workers = start_workers(&config, count, &mut bound, &relays)?;
@@ -89,9 +99,9 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let metrics = Metrics { workers: inboxes, relays, connections: limit };
     let phase = Arc::new(SharedPhase::default());
 
-    let listen: Vec<SocketAddr> = bound.iter().map(|bound| bound.address).collect();
+    let tcp = bound.into_iter().filter_map(|bound| bound.tcp);
     let mut listeners: Vec<JoinHandle<()>> =
-        bound.into_iter().map(|bound| tokio::spawn(connections.clone().serve(bound.tcp))).collect();
+        tcp.map(|listener| tokio::spawn(connections.clone().serve(listener))).collect();
     let http_address = http.as_ref().map(TcpListener::local_addr).transpose()?;
     if let Some(listener) = http {
         let router = router(Pages { phase: phase.clone(), metrics: metrics.clone() });
@@ -100,6 +110,11 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     phase.set(Phase::Up);
     tracing::info!(?listen, http = ?http_address, workers = workers.len(), "TURN server started");
     Ok(Running { listen, http: http_address, workers, metrics, phase, tls, cut, listeners })
+}
+
+/// Where NAT behaviour discovery listens, if anywhere.
+fn discovery_addresses(config: &Config, listen: &[SocketAddr]) -> Option<[[SocketAddr; 2]; 2]> {
+    Some(discovery::addresses(*listen.first()?, config.discovery.as_ref()?.alternate))
 }
 
 /// A UDP socket that shares its address with those of the other workers; the system spreads clients over them by their
@@ -130,7 +145,10 @@ fn start_workers(
         .map(|(index, bound)| Listener { socket: SocketId(index as u32), address: bound.address })
         .collect();
     let permitted = permitted(config);
+    let addresses: Vec<SocketAddr> = listeners.iter().map(|listener| listener.address).collect();
+    let discovery = discovery_addresses(config, &addresses).zip(config.discovery.as_ref());
     let turn = TurnConfig {
+        discovery: discovery.and_then(|(all, settings)| discovery::sockets(all, &settings.external_ips, &listeners)),
         listeners,
         families: relays.families(),
         realm: config.auth.realm.clone(),

@@ -3,30 +3,18 @@
 mod common;
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 
 use common::client::Client;
-use common::{Echo, PATIENCE, config, start_with};
+use common::{Echo, PATIENCE, config, get, start_with};
 use shell::program::Service;
 use shell::testing::check_with_promtool;
 use turn_bin::Running;
 use turn_bin::config::{Secret, User};
 
-/// The body of a page.
-fn get(address: SocketAddr, path: &str) -> String {
-    let mut stream = TcpStream::connect(address).expect("it listens");
-    stream.set_read_timeout(Some(PATIENCE)).expect("it is a valid time");
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("it is open");
-    let mut page = String::new();
-    stream.read_to_string(&mut page).expect("it is text");
-    page
-}
-
 /// The sum of a metric's samples that contain `label`.
 fn metric(server: &Running, name: &str, label: &str) -> u64 {
-    let page = get(server.http.expect("it is configured"), "/metrics");
-    let samples = page.lines().filter(|line| line.starts_with(name) && line.contains(label));
-    samples.map(|line| line.rsplit(' ').next().expect("a value").parse::<u64>().expect("a number")).sum()
+    common::metric(server.http.expect("it is configured"), name, label)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -14,6 +14,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     }
     check_numbers(config)?;
     check_relay(config)?;
+    check_discovery(config)?;
     check_auth(config)?;
     config.log.check()
 }
@@ -57,6 +58,29 @@ fn check_relay(config: &Config) -> Result<(), ConfigError> {
     }
     if addresses.iter().any(|(bound, external)| four(bound) != four(external)) {
         return Err(ConfigError::key("relay.external_ips", "each must be of the same kind as its entry of relay.ips"));
+    }
+    Ok(())
+}
+
+/// RFC 5780 section 6: two addresses, each with the same two ports.
+fn check_discovery(config: &Config) -> Result<(), ConfigError> {
+    let Some(discovery) = &config.discovery else { return Ok(()) };
+    let bad = |problem: &str| Err(ConfigError::key("discovery.alternate", problem));
+    let (first, second) = (config.listen[0], discovery.alternate);
+    if first.ip().is_unspecified() || second.ip().is_unspecified() {
+        return bad("name the addresses here and in the first entry of listen: answers come from each of them");
+    }
+    if first.is_ipv4() != second.is_ipv4() {
+        return bad("must be of the same kind as the first entry of listen");
+    }
+    if first.ip() == second.ip() || first.port() == second.port() || second.port() == 0 {
+        return bad("must have another address and another port than the first entry of listen");
+    }
+    let external = &discovery.external_ips;
+    if !matches!(external.len(), 0 | 2) || external.iter().any(|ip| ip.is_ipv4() != first.is_ipv4()) {
+        let problem =
+            "must be empty, or name two addresses: those of listen and of discovery.alternate as clients see them";
+        return Err(ConfigError::key("discovery.external_ips", problem));
     }
     Ok(())
 }

@@ -25,7 +25,15 @@ const LAYERS: Layers<'static> = Layers {
     defaults: include_str!("defaults.toml"),
     without_file: "",
     prefix: "WST",
-    list_keys: &["listen", "relay.ips", "relay.external_ips", "relay.allow_peers", "relay.deny_peers", "auth.secrets"],
+    list_keys: &[
+        "listen",
+        "relay.ips",
+        "relay.external_ips",
+        "relay.allow_peers",
+        "relay.deny_peers",
+        "discovery.external_ips",
+        "auth.secrets",
+    ],
 };
 
 /// Everything that can be configured. `defaults.toml` beside this file explains each key.
@@ -38,6 +46,8 @@ pub struct Config {
     pub auth: Auth,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discovery: Option<Discovery>,
     pub http: Http,
     pub log: Log,
     pub limits: Limits,
@@ -66,6 +76,14 @@ pub struct Auth {
     pub realm: String,
     pub secrets: Vec<Secret>,
     pub nonce_seconds: u64,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Discovery {
+    pub alternate: SocketAddr,
+    #[serde(default)]
+    pub external_ips: Vec<IpAddr>,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -187,7 +205,7 @@ mod tests {
         }
         let line = manual.lines().find_map(|line| line.strip_prefix("target/release/webrtc-sip-turn ")).unwrap();
         with(line, &[]).unwrap();
-        assert_eq!(blocks("\n```toml\n").count(), 1);
+        assert_eq!(blocks("\n```toml\n").count(), 2);
     }
 
     #[test]
@@ -210,6 +228,32 @@ mod tests {
         }
         let text = with("--user a:b", &[("WST_RELAY__PORTS", "1")]).unwrap_err().to_string();
         assert!(text.starts_with("relay") && text.contains("ports"), "{text}");
+    }
+
+    #[test]
+    fn discovery_takes_a_second_address_and_port() {
+        let bad = |first: &str, environment: &[(&str, &str)]| {
+            let line = format!("--secret s --relay-ip 192.0.2.1 --listen {first}");
+            with(&line, environment).map(drop).map_err(|error| error.to_string())
+        };
+        let alternate = |value| [("WST_DISCOVERY__ALTERNATE", value)];
+        assert_eq!(bad("192.0.2.1:3478", &alternate("192.0.2.2:3479")), Ok(()));
+        for (first, second) in [
+            ("192.0.2.1:3478", "192.0.2.1:3479"),
+            ("192.0.2.1:3478", "192.0.2.2:3478"),
+            ("192.0.2.1:3478", "[2001:db8::1]:3479"),
+            ("192.0.2.1:3478", "0.0.0.0:3479"),
+            ("192.0.2.1:3478", "192.0.2.2:0"),
+            ("0.0.0.0:3478", "192.0.2.2:3479"),
+        ] {
+            let text = bad(first, &alternate(second)).unwrap_err();
+            assert!(text.starts_with("discovery.alternate: "), "{text}");
+        }
+        for external in ["203.0.113.1", "203.0.113.1,2001:db8::1"] {
+            let environment = [alternate("192.0.2.2:3479")[0], ("WST_DISCOVERY__EXTERNAL_IPS", external)];
+            let text = bad("192.0.2.1:3478", &environment).unwrap_err();
+            assert!(text.starts_with("discovery.external_ips: "), "{text}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A TURN client, over UDP or TCP, that waits for each answer.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 
 use webrtc_sip_core::io::PacketBuf;
 use webrtc_sip_core::stun::{
@@ -31,7 +31,11 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn udp(server: SocketAddr) -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("there is a free port");
+        Self::udp_from([127, 0, 0, 1].into(), server)
+    }
+
+    pub(crate) fn udp_from(ip: IpAddr, server: SocketAddr) -> Self {
+        let socket = UdpSocket::bind((ip, 0)).expect("there is a free port");
         socket.connect(server).expect("it is on this machine");
         socket.set_read_timeout(Some(PATIENCE)).expect("it is a valid time");
         Self::new(Link::Udp(socket))

@@ -5,7 +5,8 @@
 
 pub(crate) mod client;
 
-use std::net::{SocketAddr, UdpSocket};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -32,6 +33,23 @@ pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Running {
     let mut config = config();
     change(&mut config);
     start(config).await.expect("a server starts on free ports")
+}
+
+/// A page with its header.
+pub(crate) fn get(address: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("it is a valid time");
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("it is open");
+    let mut page = String::new();
+    stream.read_to_string(&mut page).expect("it is text");
+    page
+}
+
+/// The sum of a metric's samples that contain `label`.
+pub(crate) fn metric(http: SocketAddr, name: &str, label: &str) -> u64 {
+    let page = get(http, "/metrics");
+    let samples = page.lines().filter(|line| line.starts_with(name) && line.contains(label));
+    samples.map(|line| line.rsplit(' ').next().expect("a value").parse::<u64>().expect("a number")).sum()
 }
 
 /// Sends every datagram back to where it came from.
