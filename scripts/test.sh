@@ -60,7 +60,7 @@ node_counts() { count "$(sum '^(#|ℹ) pass [0-9]+')" "$(sum '^(#|ℹ) (fail|can
 part 'webphone' npm test --prefix webphone
 node_counts
 
-part 'release build' cargo build --release --package gateway-bin --package examples --package benches --quiet
+part 'release build' cargo build --release --package gateway-bin --package turn-bin --package examples --package benches --quiet
 count 0 0
 if [ "$status" -eq 0 ]; then
   part 'real peers' node tests/real-peers/run.mjs

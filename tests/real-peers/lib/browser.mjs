@@ -80,6 +80,11 @@ export class Page {
     }
   }
 
+  /** The candidate pair in use. */
+  path() {
+    return this.evaluate(() => window.__probe.path());
+  }
+
   statistics() {
     return this.evaluate(() => window.__probe.statistics());
   }

@@ -6,9 +6,9 @@ import { firstExisting } from './paths.mjs';
 
 /**
  * Headless Chromium whose microphone is the speech file. With `stock` it treats addresses as it does for everybody: no
- * loopback candidates, host candidates hidden behind mDNS names.
+ * loopback candidates, host candidates hidden behind mDNS names. `trusted`: a certificate of `certificate()`.
  */
-export async function chromium({ stock = false } = {}) {
+export async function chromium({ stock = false, trusted } = {}) {
   const { loop } = await speech();
   const args = [
     '--disable-gpu',
@@ -26,6 +26,7 @@ export async function chromium({ stock = false } = {}) {
   ];
   if (process.getuid() === 0) args.push('--no-sandbox');
   if (!stock) args.push('--allow-loopback-in-peer-connection', '--disable-features=WebRtcHideLocalIpsWithMdns');
+  if (trusted) args.push(`--ignore-certificate-errors-spki-list=${trusted.spki}`);
   const browser = await puppeteer.launch({
     executablePath: firstExisting('Chromium', process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/google-chrome'),
     headless: true,

@@ -7,9 +7,9 @@ import { pulseaudio } from './pulseaudio.mjs';
 
 /**
  * Headless Firefox, driven by WebDriver BiDi. Its own fake microphone is a tone, so the probe puts the speech in its
- * place. With `stock` it treats addresses as it does for everybody.
+ * place. With `stock` it treats addresses as it does for everybody. `trusted`: a certificate of `certificate()`.
  */
-export async function firefox({ stock = false } = {}) {
+export async function firefox({ stock = false, trusted } = {}) {
   const { loop } = await speech();
   const preferences = {
     'media.navigator.permission.disabled': true,
@@ -26,6 +26,7 @@ export async function firefox({ stock = false } = {}) {
     browser: 'firefox',
     executablePath: firstExisting('Firefox', process.env.FIREFOX, '/usr/bin/firefox-esr', '/usr/bin/firefox'),
     headless: true,
+    acceptInsecureCerts: Boolean(trusted),
     timeout: 60_000,
     env: { ...process.env, ...sound.environment },
     extraPrefsFirefox: preferences,

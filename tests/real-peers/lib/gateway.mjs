@@ -26,6 +26,7 @@ export function configuration({
   proxy,
   media = {},
   turn,
+  tls,
   limits = {},
 }) {
   return [
@@ -36,7 +37,8 @@ export function configuration({
     ...routes.map((route) => table('[[sip.routes]]', route)),
     ...(proxy ? [table('[sip.proxy]', proxy)] : []),
     table('[media]', { webrtc_port: 0, rtp_port_low: rtp, rtp_port_high: rtp + 199, ...media }),
-    table('[turn]', { listen: [`127.0.0.1:${turn}`] }),
+    table('[turn]', turn),
+    ...(tls ? [table('[turn.tls]', tls)] : []),
     table('[demo]', { test_numbers: true }),
     table('[limits]', limits),
     ...Object.entries(USERS).map(([name, password]) =>
@@ -47,9 +49,10 @@ export function configuration({
 
 /**
  * Starts it and waits until it is ready. `routes`: `{ numbers, target, tcp }`; `proxy`: `{ target, tcp, domain }`;
- * `addresses`: where SIP listens; `trusted`: further networks that may call; `media`, `limits`: settings of those tables.
+ * `addresses`: where SIP listens; `trusted`: further networks that may call; `media`, `limits`: settings of those tables; `turn`:
+ * settings made from the port that its TURN server is on, `tls`: the files of that server's certificate.
  */
-export async function gateway({ routes = [], proxy, addresses = ['127.0.0.1'], trusted = [], media = {}, limits = {} } = {}) {
+export async function gateway({ routes = [], proxy, addresses = ['127.0.0.1'], trusted = [], media = {}, limits = {}, turn = () => ({}), tls } = {}) {
   const binary = firstExisting(
     'the gateway',
     process.env.GATEWAY,
@@ -59,10 +62,11 @@ export async function gateway({ routes = [], proxy, addresses = ['127.0.0.1'], t
   const http = await freePort();
   const metrics = await freePort();
   const sip = await freePort();
-  const turn = await freePort();
+  const turnPort = await freePort();
   const rtp = await freePorts(200);
+  const turnSettings = { listen: [`127.0.0.1:${turnPort}`], ...turn(turnPort) };
   const file = path.join(temporaryFolder('gateway'), 'gateway.toml');
-  writeFileSync(file, configuration({ http, metrics, sip, rtp, addresses, trusted, routes, proxy, media, turn, limits }));
+  writeFileSync(file, configuration({ http, metrics, sip, rtp, addresses, trusted, routes, proxy, media, turn: turnSettings, tls, limits }));
   const child = new ChildProcess('gateway', binary, ['--config', file], { env: { WSG_LOG__LEVEL: process.env.GATEWAY_LOG ?? 'info' } });
   const url = `http://127.0.0.1:${http}`;
   const get = (where) => fetch(`${url}${where}`, { signal: AbortSignal.timeout(2_000) });

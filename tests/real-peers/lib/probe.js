@@ -111,6 +111,16 @@
     /** Ends to watch, and tells. */
     watched: () => watching(),
 
+    /** The candidate pair in use: `{ local, remote }`, their statistics. */
+    async path() {
+      const report = await connections.at(-1).getStats();
+      const all = [...report.values()];
+      const chosen = all.find(({ type, selectedCandidatePairId }) => type === 'transport' && selectedCandidatePairId)?.selectedCandidatePairId;
+      // Firefox marks the pair itself.
+      const pair = report.get(chosen) ?? all.find(({ type, selected }) => type === 'candidate-pair' && selected);
+      return { local: { ...report.get(pair?.localCandidateId) }, remote: { ...report.get(pair?.remoteCandidateId) } };
+    },
+
     /** What the newest connection says about itself: `{ received, sent, lost, codec }` of audio, and its states. */
     async statistics() {
       const connection = connections.at(-1);

@@ -9,6 +9,7 @@ import { law, readWav, writeWav } from './wav.mjs';
 
 const FRAME = 160; // samples of 20 ms
 const EVENT_PAYLOAD_TYPE = 101;
+const LOUD = 1_000; // -30 dBFS
 const KEYS = '0123456789*#ABCD';
 
 export class RtpEndpoint {
@@ -125,6 +126,12 @@ export class RtpEndpoint {
 
   async waitForAudio(packets = 50, timeoutMs = 15_000) {
     await until(`${packets} RTP packets`, timeoutMs, () => this.packets.length >= packets);
+  }
+
+  /** The packets that came after `since` (of Date.now) with sound in them: a gateway that hears nothing goes on sending silence. */
+  sounds(since) {
+    const loud = (octet) => Math.abs(law[this.codec].decode(octet)) > LOUD;
+    return this.packets.filter(({ at, payload }) => at >= since && payload.some(loud));
   }
 
   /** Listens for a while and returns what was heard as a WAV file: each packet where its timestamp says, gaps silent. */

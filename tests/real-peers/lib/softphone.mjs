@@ -5,9 +5,12 @@ import { until } from './process.mjs';
 const PROMPT = 10_000; // for what needs no far side
 
 export class Softphone {
-  /** Opens the page of `gateway` and, unless `user` is null, signs in. `transport`: 'websocket' or 'polling'; `gateways`: their URLs. */
-  static async open(browser, gateway, { user = '1001', transport = 'websocket', gateways = [] } = {}) {
-    const page = await browser.open(`${gateway.url}/?transport=${transport}&audioProcessing=off&gateways=${gateways}`);
+  /**
+   * Opens the page of `gateway` and, unless `user` is null, signs in. `transport`: 'websocket' or 'polling'; `gateways`: their
+   * URLs; `relay`: media go through TURN only.
+   */
+  static async open(browser, gateway, { user = '1001', transport = 'websocket', gateways = [], relay = false } = {}) {
+    const page = await browser.open(`${gateway.url}/?transport=${transport}&audioProcessing=off&gateways=${gateways}${relay ? '&relay=only' : ''}`);
     const phone = new Softphone(page, gateway);
     try {
       await page.evaluate(() => {

@@ -16,7 +16,7 @@ export async function twoNodes() {
   const folder = temporaryFolder('two-nodes');
   const nodes = [];
   for (const node of ['node1', 'node2']) {
-    nodes.push({ node, http: await freePort(), metrics: await freePort(), sip: await freePort(), turn: await freePort(), rtp: await freePorts(200) });
+    nodes.push({ node, http: await freePort(), metrics: await freePort(), sip: await freePort(), turn: { listen: [`127.0.0.1:${await freePort()}`] }, rtp: await freePorts(200) });
   }
   const urls = nodes.map(({ http }) => `http://127.0.0.1:${http}`);
   const files = nodes.map((ports) => {
