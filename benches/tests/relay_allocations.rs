@@ -1,6 +1,7 @@
 //! Relaying a packet costs no allocation: neither over channels nor in Send and Data indications, in neither direction.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::time::{Instant, SystemTime};
 
 use allocation_counter::measure;
@@ -11,7 +12,9 @@ use webrtc_sip_core::stun::{
     Attribute, Class, IntegrityAlgorithm, Message, MessageWriter, Method, PasswordAlgorithm, TransactionId,
     long_term_key,
 };
-use webrtc_sip_core::turn::{HEADROOM, Listener, PeerPolicy, RelaySocket, TurnConfig, TurnEvent, TurnServer};
+use webrtc_sip_core::turn::{
+    HEADROOM, Listener, PeerPolicy, Quota, RelaySocket, Tenant, TurnConfig, TurnEvent, TurnServer,
+};
 
 const LISTENER: SocketId = SocketId(1);
 const RELAY: SocketId = SocketId(2);
@@ -35,10 +38,12 @@ struct Relay {
 impl Relay {
     fn new() -> Self {
         let now = Instant::now();
+        let users = vec![("alice".to_owned(), "wonder".to_owned())];
+        // A limit that is never reached has to be looked at all the same.
+        let quota = Quota { allocations: None, bytes_per_second: NonZeroU64::new(1 << 40) };
         let config = TurnConfig {
             listeners: vec![Listener { socket: LISTENER, address: address("192.0.2.1:3478") }],
-            realm: REALM.to_owned(),
-            users: vec![("alice".to_owned(), "wonder".to_owned())],
+            tenants: Tenant { realm: REALM.to_owned(), users, quota, ..Tenant::default() }.into(),
             peers: PeerPolicy {
                 allow: vec![IpNetwork { address: address("203.0.113.0:0").ip(), prefix_len: 24 }],
                 ..PeerPolicy::default()

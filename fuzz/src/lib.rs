@@ -12,7 +12,7 @@ use webrtc_sip_core::sdp::{IceCredentials, SipLocal, SipNegotiator, WebRtcLocal,
 use webrtc_sip_core::sip::Message as SipMessage;
 use webrtc_sip_core::sip::framing::{Frame, StreamFramer};
 use webrtc_sip_core::stun::{Attribute, IntegrityAlgorithm, Message as StunMessage, MessageWriter};
-use webrtc_sip_core::turn::frame_len;
+use webrtc_sip_core::turn::{AccessToken, TokenAlgorithm, TokenKey, frame_len};
 
 pub use turn_clients::turn_server;
 
@@ -20,7 +20,7 @@ pub use turn_clients::turn_server;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 9] = [
     ("sip_message", sip_message),
     ("sip_stream", sip_stream),
     ("sdp_offer", sdp_offer),
@@ -29,6 +29,7 @@ pub const TARGETS: [(&str, Target); 8] = [
     ("stun_message", stun_message),
     ("turn_stream", turn_stream),
     ("turn_server", turn_server),
+    ("turn_token", turn_token),
 ];
 
 /// A message that is taken can be written, and is taken again then.
@@ -141,4 +142,20 @@ pub fn turn_stream(data: &[u8]) {
             None => return,
         }
     }
+}
+
+/// Nobody forges a token, and one that says what the bytes say is opened as it was sealed. Its block is read by lengths
+/// that it names itself.
+pub fn turn_token(data: &[u8]) {
+    let key = TokenKey::new("fuzz", TokenAlgorithm::A128Gcm, &[1; 16], 0..=u64::MAX).expect("the length is right");
+    assert!(key.open("fuzz", data, 0).is_err(), "this would be a forgery");
+    let Ok(said) = AccessToken::decode(data) else { return };
+    let again = AccessToken::decode(&said.encode()).expect("what we write can be read");
+    assert_eq!(again.encode(), said.encode());
+    let sealed = key.seal("fuzz", [0; 12], &said);
+    let opened = key.open("fuzz", &sealed, said.issued).expect("it is as new as can be");
+    assert_eq!(opened.encode(), said.encode());
+    let (last, rest) = sealed.split_last().expect("it isn't empty");
+    assert!(key.open("fuzz", &[rest, &[last ^ 1]].concat(), said.issued).is_err());
+    assert!(key.open("other", &sealed, said.issued).is_err());
 }

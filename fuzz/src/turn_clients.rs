@@ -1,6 +1,7 @@
 //! The TURN server against clients that do whatever the bytes say, with right credentials or without.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use webrtc_sip_core::crypto::CryptoProvider;
@@ -11,8 +12,8 @@ use webrtc_sip_core::stun::{
     long_term_key,
 };
 use webrtc_sip_core::turn::{
-    Answer, ClientTransport, Family, HEADROOM, Listener, PeerPolicy, RelayPort, RelaySocket, TurnConfig, TurnEvent,
-    TurnServer,
+    Answer, ClientTransport, Family, HEADROOM, Listener, PeerPolicy, Quota, RelayPort, RelaySocket, Tenant,
+    TokenAlgorithm, TokenKey, TurnConfig, TurnEvent, TurnServer,
 };
 
 const LISTENER: SocketId = SocketId(0);
@@ -53,11 +54,20 @@ impl World {
     fn new() -> Self {
         let now = Instant::now();
         let network = IpNetwork { address: SocketAddr::from(([203, 0, 113, 0], 0)).ip(), prefix_len: 24 };
+        let token_key = TokenKey::new("user", TokenAlgorithm::A128Gcm, &[1; 16], 0..=u64::MAX);
+        let token_key = token_key.expect("the length is right");
         let config = TurnConfig {
             listeners: vec![Listener { socket: LISTENER, address: SocketAddr::from(([192, 0, 2, 1], 3478)) }],
             families: vec![Family::V4, Family::V6],
-            realm: REALM.to_owned(),
-            users: vec![("user".to_owned(), "password".to_owned())],
+            tenants: Tenant {
+                realm: REALM.to_owned(),
+                users: vec![("user".to_owned(), "password".to_owned())],
+                // Who sends a token under the user's name is taken for one who has none.
+                token_keys: vec![token_key],
+                quota: Quota { allocations: None, bytes_per_second: NonZeroU64::new(10_000) },
+                ..Tenant::default()
+            }
+            .into(),
             peers: PeerPolicy { allow: vec![network], ..PeerPolicy::default() },
             max_allocations: MAX_ALLOCATIONS,
             max_permissions: 4,

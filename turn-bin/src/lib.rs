@@ -25,7 +25,8 @@ pub use start::{Running, start};
 
 use config::Config;
 
-/// What a running server is told from outside. A reload takes over users, secrets, peers and the certificate.
+/// What a running server is told from outside. A reload takes over users, secrets, tenants, peers and the
+/// certificate.
 pub type Order = shell::signals::Order<Config>;
 
 /// Starts a server and serves until an order ends it, until nobody is left to give one, or until a part of it breaks.

@@ -74,6 +74,12 @@ fn load(page: &mut Exposition, workers: &[WorkerStats]) {
         "Requests answered with an error, the usual first one without credentials included.",
         |w| w.turn.refused,
     );
+    per_worker(
+        Kind::Counter,
+        "wst_quota_refusals_total",
+        "Allocations refused because of a limit of allocations.",
+        |w| w.turn.over_quota,
+    );
     per_worker(Kind::Counter, "wst_packets_received_total", "Datagrams and frames taken in.", |w| w.received);
     per_worker(Kind::Counter, "wst_packets_sent_total", "Datagrams and frames sent.", |w| w.sent);
     per_worker(Kind::Counter, "wst_send_errors_total", "Datagrams that the system didn't take.", |w| w.send_errors);

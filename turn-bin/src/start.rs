@@ -3,10 +3,9 @@
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use shell::accept::{ConnectionLimit, bind_with_udp};
-use shell::config::Secret;
 use shell::http::{Cut, Phase, SharedPhase, bind, serve};
 use shell::program::Service;
 use shell::tls::TlsSettings;
@@ -17,7 +16,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use webrtc_sip_core::crypto::CryptoProvider;
 use webrtc_sip_core::io::SocketId;
 use webrtc_sip_core::net::IpNetwork;
-use webrtc_sip_core::turn::{Listener, PeerPolicy, TurnConfig};
+use webrtc_sip_core::turn::{Ledger, Listener, PeerPolicy, TurnConfig};
 
 use crate::config::Config;
 use crate::connections::{Connections, load_tls};
@@ -147,20 +146,19 @@ fn start_workers(
     let permitted = permitted(config);
     let addresses: Vec<SocketAddr> = listeners.iter().map(|listener| listener.address).collect();
     let discovery = discovery_addresses(config, &addresses).zip(config.discovery.as_ref());
+    let crypto = CryptoProvider::system();
+    let ledger = Ledger::new(Instant::now(), &crypto);
     let turn = TurnConfig {
         discovery: discovery.and_then(|(all, settings)| discovery::sockets(all, &settings.external_ips, &listeners)),
         listeners,
         families: relays.families(),
-        realm: config.auth.realm.clone(),
-        users: permitted.users,
-        secrets: permitted.secrets,
+        tenants: permitted.tenants,
         peers: permitted.peers,
-        nonce_key: CryptoProvider::system().bytes(),
+        nonce_key: crypto.bytes(),
         nonce_lifetime: Duration::from_secs(config.auth.nonce_seconds),
         max_lifetime: Duration::from_secs(config.limits.lifetime_seconds),
         // Spread evenly as a rule, but a single worker must be able to carry what is allowed in all.
         max_allocations: config.limits.relay_sockets,
-        max_allocations_per_user: config.limits.allocations_per_user,
         max_permissions: config.limits.permissions,
         max_channels: config.limits.channels,
         max_refusals: config.limits.refusals_per_second,
@@ -172,15 +170,14 @@ fn start_workers(
         let sockets = bound.iter_mut().enumerate();
         let sockets = sockets.filter_map(|(index, bound)| Some((SocketId(index as u32), bound.udp.pop()?)));
         let turn = TurnConfig { server_number: worker as u8, ..turn.clone() };
-        WorkerHandle::start(sockets.collect(), turn, relays.clone(), mailbox, inboxes.clone())
+        WorkerHandle::start(sockets.collect(), turn, ledger.clone(), relays.clone(), mailbox, inboxes.clone())
     };
     mailboxes.into_iter().enumerate().map(start).collect()
 }
 
 fn permitted(config: &Config) -> Permitted {
     Permitted {
-        users: config.users.iter().map(|user| (user.name.clone(), user.password.reveal().to_owned())).collect(),
-        secrets: config.auth.secrets.iter().map(Secret::reveal).map(str::to_owned).collect(),
+        tenants: config.turn_tenants(),
         peers: PeerPolicy {
             allow: config.relay.allow_peers.iter().map(|network| network.0).collect(),
             allow_exactly: config.relay.allow_exactly.clone(),
@@ -212,7 +209,7 @@ impl Service for Running {
     type Config = Config;
     type Failure = Broken;
 
-    /// Takes over users, secrets, peers and the certificate.
+    /// Takes over users, secrets, tenants, their limits, peers and the certificate.
     async fn reload(&self, config: &Config) {
         let permitted = Box::new(permitted(config));
         for worker in &self.workers {
@@ -272,6 +269,8 @@ impl Service for Running {
 
 #[cfg(test)]
 mod tests {
+    use shell::config::Secret;
+
     use super::*;
 
     fn config() -> Config {

@@ -6,8 +6,10 @@ use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
 use common::{Echo, start_with};
+use shell::config::Secret;
 use shell::program::Service;
 use shell::testing::CertificateFiles;
+use turn_bin::config::{OauthKey, Tenant, TokenAlgorithm, User};
 
 const CLIENT: &str = "turnutils_uclient";
 /// Three clients with a hundred packets each, without an allocation beside for RTCP.
@@ -60,4 +62,57 @@ async fn ports_reserved_for_rtcp_are_had_from_any_worker() {
 fn assert_all_came_back(text: &str, packets: usize) {
     let all = format!("tot_send_msgs={packets}, tot_recv_msgs={packets}");
     assert!(text.contains(&all) && text.contains("Total lost packets 0 "), "{text}");
+}
+
+/// Keys that the client has built in.
+fn client_keys() -> Vec<OauthKey> {
+    let key = |kid: &str, key: &str, algorithm| OauthKey {
+        kid: kid.to_owned(),
+        key: Secret::from(key),
+        algorithm,
+        valid_from: None,
+        valid_until: None,
+    };
+    vec![
+        key("north", "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=", TokenAlgorithm::A256GCM),
+        key("union", "MTIzNDU2Nzg5MDEyMzQ1Ng==", TokenAlgorithm::A128GCM),
+        key("oldempire", "MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI=", TokenAlgorithm::A256GCM),
+    ]
+}
+
+#[cfg(feature = "oauth")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_lost_with_access_tokens() {
+    let server = start_with(|config| {
+        config.oauth_keys = client_keys();
+        config.auth.server_name = "turn.example.org".to_owned();
+        // Nobody gets through without a token.
+        config.users.clear();
+    })
+    .await;
+    let peer = Echo::start();
+    for flags in [&["-J"][..], &["-J", "-s"], &["-J", "-t"]] {
+        let Some(text) = relay(server.listen[0], peer.address, &[&THREE, flags].concat()) else { break };
+        assert_all_came_back(&text, 300);
+    }
+    server.stop().await.expect("nothing broke");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_lost_in_the_realm_of_an_origin() {
+    let server = start_with(|config| {
+        config.tenants = vec![Tenant {
+            realm: "example.net".to_owned(),
+            origins: vec!["https://phone.example.net".to_owned()],
+            users: vec![User { name: "bob".to_owned(), password: Secret::from("builder") }],
+            ..Tenant::default()
+        }];
+    })
+    .await;
+    let peer = Echo::start();
+    let flags = ["-u", "bob", "-w", "builder", "-o", "https://phone.example.net"];
+    if let Some(text) = relay(server.listen[0], peer.address, &[&THREE[..], &flags].concat()) {
+        assert_all_came_back(&text, 300);
+    }
+    server.stop().await.expect("nothing broke");
 }

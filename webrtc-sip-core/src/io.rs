@@ -184,6 +184,8 @@ pub enum DropReason {
     DirectionInactive,
     /// The sender is not one that may talk to this socket.
     Forbidden,
+    /// A user, a tenant or everybody together sent more than their bandwidth allows.
+    OverQuota,
     /// The buffer to write into was too small.
     NoRoom,
     /// The answer would be many times as long as the question, whose sender nobody has proven.
@@ -192,7 +194,7 @@ pub enum DropReason {
 
 impl DropReason {
     /// Every reason, in the order of its number.
-    pub const ALL: [DropReason; 13] = [
+    pub const ALL: [DropReason; 14] = [
         DropReason::NotRecognised,
         DropReason::UnknownSource,
         DropReason::Malformed,
@@ -204,6 +206,7 @@ impl DropReason {
         DropReason::OutOfState,
         DropReason::DirectionInactive,
         DropReason::Forbidden,
+        DropReason::OverQuota,
         DropReason::NoRoom,
         DropReason::Amplifying,
     ];
@@ -222,6 +225,7 @@ impl DropReason {
             DropReason::OutOfState => "out_of_state",
             DropReason::DirectionInactive => "direction_inactive",
             DropReason::Forbidden => "forbidden",
+            DropReason::OverQuota => "over_quota",
             DropReason::NoRoom => "no_room",
             DropReason::Amplifying => "amplifying",
         }

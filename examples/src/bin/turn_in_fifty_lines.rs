@@ -16,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime};
 use webrtc_sip_core::crypto::CryptoProvider;
 use webrtc_sip_core::io::{PacketBuf, SocketId, Transmit};
 use webrtc_sip_core::net::IpNetwork;
-use webrtc_sip_core::turn::{HEADROOM, Listener, PeerPolicy, RelaySocket, TurnConfig, TurnEvent, TurnServer};
+use webrtc_sip_core::turn::{HEADROOM, Listener, PeerPolicy, RelaySocket, Tenant, TurnConfig, TurnEvent, TurnServer};
 
 /// Any datagram, with room before and after it.
 const SLOT: usize = HEADROOM + 65_535 + 64;
@@ -28,9 +28,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("TURN on {address}");
     let crypto = CryptoProvider::system();
     let loopback = IpNetwork { address: [127, 0, 0, 0].into(), prefix_len: 8 };
+    let alice = ("alice".to_owned(), "wonder".to_owned());
     let config = TurnConfig {
         listeners: vec![Listener { socket: SocketId(0), address }],
-        users: vec![("alice".to_owned(), "wonder".to_owned())],
+        tenants: Tenant { users: vec![alice], ..Tenant::default() }.into(),
         nonce_key: crypto.bytes(),
         peers: PeerPolicy { allow: vec![loopback], ..PeerPolicy::default() },
         ..TurnConfig::default()

@@ -16,7 +16,7 @@ use examples::turn_client::{Heard, TurnClient};
 use webrtc_sip_core::crypto::CryptoProvider;
 use webrtc_sip_core::io::{PacketBuf, SocketId, Transmit};
 use webrtc_sip_core::net::IpNetwork;
-use webrtc_sip_core::turn::{HEADROOM, Listener, PeerPolicy, RelaySocket, TurnConfig, TurnEvent, TurnServer};
+use webrtc_sip_core::turn::{HEADROOM, Listener, PeerPolicy, RelaySocket, Tenant, TurnConfig, TurnEvent, TurnServer};
 
 const SLOT: usize = 2048;
 
@@ -172,9 +172,10 @@ impl Server {
     fn new(now: Instant, at: u8, user: &str, password: &str) -> Self {
         let address = SocketAddr::from(([192, 0, 2, at], 3478));
         let relays = IpNetwork { address: [198, 51, 100, 0].into(), prefix_len: 24 };
+        let users = vec![(user.to_owned(), password.to_owned())];
         let config = TurnConfig {
             listeners: vec![Listener { socket: SocketId(0), address }],
-            users: vec![(user.to_owned(), password.to_owned())],
+            tenants: Tenant { users, ..Tenant::default() }.into(),
             peers: PeerPolicy { allow: vec![relays], ..PeerPolicy::default() },
             ..TurnConfig::default()
         };

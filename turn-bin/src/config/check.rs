@@ -5,7 +5,11 @@ use std::net::IpAddr;
 use shell::config::within;
 use webrtc_sip_core::turn::MAX_REALM_LEN;
 
-use super::{Config, ConfigError};
+use super::{Config, ConfigError, OauthKey, Secret, Tenant, User, oauth};
+
+const MANY: usize = 1_000_000;
+const DAY: u64 = 24 * 3600;
+const TERABYTE: u64 = 1_000_000_000_000;
 
 /// Refuses what can't work or would be unsafe.
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
@@ -16,13 +20,12 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     check_relay(config)?;
     check_discovery(config)?;
     check_auth(config)?;
+    check_tenants(config)?;
     config.log.check()
 }
 
 /// More than any machine or any use needs, and far below where times and memory would run over.
 fn check_numbers(config: &Config) -> Result<(), ConfigError> {
-    const MANY: usize = 1_000_000;
-    const DAY: u64 = 24 * 3600;
     let Config { relay, auth, limits, shutdown, .. } = config;
     within("workers", config.workers, 0..=256)?;
     within("relay.port_low", relay.port_low, 1024..=u16::MAX)?;
@@ -30,7 +33,12 @@ fn check_numbers(config: &Config) -> Result<(), ConfigError> {
     within("auth.nonce_seconds", auth.nonce_seconds, 10..=DAY)?;
     within("limits.relay_sockets", limits.relay_sockets, 1..=MANY)?;
     within("limits.connections", limits.connections, 0..=MANY)?;
-    within("limits.allocations_per_user", limits.allocations_per_user, 1..=MANY)?;
+    within("limits.allocations", limits.allocations, 0..=MANY)?;
+    within("limits.allocations_per_tenant", limits.allocations_per_tenant, 0..=MANY)?;
+    within("limits.allocations_per_user", limits.allocations_per_user, 0..=MANY)?;
+    within("limits.bytes_per_second", limits.bytes_per_second, 0..=TERABYTE)?;
+    within("limits.bytes_per_second_per_tenant", limits.bytes_per_second_per_tenant, 0..=TERABYTE)?;
+    within("limits.bytes_per_second_per_user", limits.bytes_per_second_per_user, 0..=TERABYTE)?;
     within("limits.permissions", limits.permissions, 1..=1000)?;
     within("limits.channels", limits.channels, 1..=1000)?;
     within("limits.refusals_per_second", limits.refusals_per_second, 1..=1_000_000)?;
@@ -86,25 +94,101 @@ fn check_discovery(config: &Config) -> Result<(), ConfigError> {
 }
 
 fn check_auth(config: &Config) -> Result<(), ConfigError> {
-    // With a longer one, the answer to a client's first request would be more than a stranger gets.
-    if config.auth.realm.is_empty() || config.auth.realm.len() > MAX_REALM_LEN {
-        return Err(ConfigError::key("auth.realm", format!("expected 1 to {MAX_REALM_LEN} bytes")));
-    }
-    if let Some(index) = config.auth.secrets.iter().position(|secret| secret.reveal().is_empty()) {
-        return Err(ConfigError::key(format!("auth.secrets[{index}]"), "must not be empty"));
-    }
-    if config.users.is_empty() && config.auth.secrets.is_empty() {
+    let Config { auth, users, oauth_keys, tenants, .. } = config;
+    if users.is_empty() && auth.secrets.is_empty() && oauth_keys.is_empty() && tenants.is_empty() {
         return Err(ConfigError::key("users", "nobody may use the server: name users, or a secret in auth.secrets"));
     }
-    for (index, user) in config.users.iter().enumerate() {
-        let bad = |name: &str, problem: &str| Err(ConfigError::key(format!("users[{index}].{name}"), problem));
+    check_realm("auth.realm", &auth.realm)?;
+    check_secrets("auth.secrets", &auth.secrets)?;
+    check_users("users", users)?;
+    check_server_name("auth.server_name", &auth.server_name, &auth.realm, oauth_keys)?;
+    oauth::check("oauth_keys", oauth_keys)
+}
+
+fn check_tenants(config: &Config) -> Result<(), ConfigError> {
+    for (index, tenant) in config.tenants.iter().enumerate() {
+        let key = |name: &str| format!("tenants[{index}].{name}");
+        check_tenant(tenant, key)?;
+        let others = &config.tenants[..index];
+        if tenant.realm == config.auth.realm || others.iter().any(|other| other.realm == tenant.realm) {
+            return Err(ConfigError::key(key("realm"), "two tenants have this realm, or [auth] has it"));
+        }
+        if let Some(origin) =
+            tenant.origins.iter().find(|origin| others.iter().any(|other| other.origins.contains(origin)))
+        {
+            return Err(ConfigError::key(key("origins"), format!("two tenants have {origin}")));
+        }
+    }
+    Ok(())
+}
+
+fn check_tenant(tenant: &Tenant, key: impl Fn(&str) -> String) -> Result<(), ConfigError> {
+    check_realm(&key("realm"), &tenant.realm)?;
+    check_secrets(&key("secrets"), &tenant.secrets)?;
+    check_users(&key("users"), &tenant.users)?;
+    check_server_name(&key("server_name"), &tenant.server_name, &tenant.realm, &tenant.oauth_keys)?;
+    oauth::check(&key("oauth_keys"), &tenant.oauth_keys)?;
+    if tenant.users.is_empty() && tenant.secrets.is_empty() && tenant.oauth_keys.is_empty() {
+        return Err(ConfigError::key(key("users"), "nobody may use this realm: name users, secrets or oauth_keys"));
+    }
+    if let Some(index) = tenant.origins.iter().position(|origin| !is_origin(origin)) {
+        let problem =
+            "expected an origin as browsers write it, such as https://phone.example.com or http://localhost:8080";
+        return Err(ConfigError::key(format!("{}[{index}]", key("origins")), problem));
+    }
+    within(&key("allocations"), tenant.allocations.unwrap_or(0), 0..=MANY)?;
+    within(&key("allocations_per_user"), tenant.allocations_per_user.unwrap_or(0), 0..=MANY)?;
+    within(&key("bytes_per_second"), tenant.bytes_per_second.unwrap_or(0), 0..=TERABYTE)?;
+    within(&key("bytes_per_second_per_user"), tenant.bytes_per_second_per_user.unwrap_or(0), 0..=TERABYTE)
+}
+
+/// Scheme, host and maybe a port in lower case (RFC 6454 section 6.2): they are compared byte by byte.
+fn is_origin(origin: &str) -> bool {
+    let Some((scheme, host)) = origin.split_once("://") else { return false };
+    let plain = |text: &str, others: &str| {
+        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || others.contains(c);
+        !text.is_empty() && text.chars().all(fits)
+    };
+    plain(scheme, "+-.") && plain(host, "-.:[]_")
+}
+
+fn check_realm(key: &str, realm: &str) -> Result<(), ConfigError> {
+    // With a longer one, the answer to a client's first request would be more than a stranger gets.
+    if realm.is_empty() || realm.len() > MAX_REALM_LEN {
+        return Err(ConfigError::key(key, format!("expected 1 to {MAX_REALM_LEN} bytes")));
+    }
+    Ok(())
+}
+
+/// Where tokens are taken, the answer to a client's first request has to hold this name besides the realm.
+fn check_server_name(key: &str, name: &str, realm: &str, keys: &[OauthKey]) -> Result<(), ConfigError> {
+    let name = if name.is_empty() { realm } else { name };
+    let padded = |text: &str| text.len().next_multiple_of(4);
+    if !keys.is_empty() && padded(realm) + 4 + padded(name) > MAX_REALM_LEN {
+        let most = MAX_REALM_LEN - 4;
+        let problem = format!("this (or the realm in its place) and the realm may have {most} bytes together");
+        return Err(ConfigError::key(key, problem));
+    }
+    Ok(())
+}
+
+fn check_secrets(key: &str, secrets: &[Secret]) -> Result<(), ConfigError> {
+    match secrets.iter().position(|secret| secret.reveal().is_empty()) {
+        Some(index) => Err(ConfigError::key(format!("{key}[{index}]"), "must not be empty")),
+        None => Ok(()),
+    }
+}
+
+fn check_users(key: &str, users: &[User]) -> Result<(), ConfigError> {
+    for (index, user) in users.iter().enumerate() {
+        let bad = |name: &str, problem: &str| Err(ConfigError::key(format!("{key}[{index}].{name}"), problem));
         if user.name.is_empty() || user.name.len() > 508 {
             return bad("name", "expected 1 to 508 bytes");
         }
         if user.password.reveal().is_empty() {
             return bad("password", "must not be empty");
         }
-        if config.users[..index].iter().any(|other| other.name == user.name) {
+        if users[..index].iter().any(|other| other.name == user.name) {
             return bad("name", "two users have this name");
         }
     }

@@ -12,11 +12,15 @@ use shell::config::Layers;
 use shell::program::Configuration;
 
 mod check;
+mod oauth;
+mod tenants;
 
+pub use oauth::{OauthKey, TokenAlgorithm};
 pub use shell::config::{ConfigError, Network, Secret};
 pub use shell::program::Shutdown;
 pub use shell::telemetry::{Log, LogFormat};
 pub use shell::tls::Tls;
+pub use tenants::Tenant;
 
 use crate::args::Args;
 use crate::connections::load_tls;
@@ -54,6 +58,10 @@ pub struct Config {
     pub shutdown: Shutdown,
     #[serde(default)]
     pub users: Vec<User>,
+    #[serde(default)]
+    pub oauth_keys: Vec<OauthKey>,
+    #[serde(default)]
+    pub tenants: Vec<Tenant>,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -75,6 +83,7 @@ pub struct Relay {
 pub struct Auth {
     pub realm: String,
     pub secrets: Vec<Secret>,
+    pub server_name: String,
     pub nonce_seconds: u64,
 }
 
@@ -99,7 +108,12 @@ pub struct Http {
 pub struct Limits {
     pub relay_sockets: usize,
     pub connections: usize,
+    pub allocations: usize,
+    pub allocations_per_tenant: usize,
     pub allocations_per_user: usize,
+    pub bytes_per_second: u64,
+    pub bytes_per_second_per_tenant: u64,
+    pub bytes_per_second_per_user: u64,
     pub permissions: usize,
     pub channels: usize,
     pub refusals_per_second: u32,
@@ -205,7 +219,7 @@ mod tests {
         }
         let line = manual.lines().find_map(|line| line.strip_prefix("target/release/webrtc-sip-turn ")).unwrap();
         with(line, &[]).unwrap();
-        assert_eq!(blocks("\n```toml\n").count(), 2);
+        assert_eq!(blocks("\n```toml\n").count(), 4);
     }
 
     #[test]
@@ -253,6 +267,48 @@ mod tests {
             let environment = [alternate("192.0.2.2:3479")[0], ("WST_DISCOVERY__EXTERNAL_IPS", external)];
             let text = bad("192.0.2.1:3478", &environment).unwrap_err();
             assert!(text.starts_with("discovery.external_ips: "), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_bad_value_of_a_tenant_is_named_by_its_key() {
+        let key = |kid: &str, key: &str, more: &str| {
+            format!("[[oauth_keys]]\nkid = \"{kid}\"\nkey = \"{key}\"\nalgorithm = \"A128GCM\"\n{more}\n")
+        };
+        let good = "MTIzNDU2Nzg5MDEyMzQ1Ng==";
+        let tenant = |more: &str| format!("[[tenants]]\nrealm = \"x\"\nsecrets = [\"s\"]\n{more}\n");
+        for (toml, expected) in [
+            ("[[tenants]]\nrealm = \"\"\nsecrets = [\"s\"]".to_owned(), "tenants[0].realm: "),
+            ("[[tenants]]\nrealm = \"x\"".to_owned(), "tenants[0].users: "),
+            (tenant("") + &tenant(""), "tenants[1].realm: "),
+            (tenant("").replace("\"x\"", "\"localhost\""), "tenants[0].realm: "),
+            (tenant("origins = [\"phone.example.com\"]"), "tenants[0].origins[0]: "),
+            (tenant("origins = [\"https://phone.example.com/\"]"), "tenants[0].origins[0]: "),
+            (tenant("origins = [\"https://a\", \"https://A\"]"), "tenants[0].origins[1]: "),
+            (tenant("origins = [\"https://a\"]") + &tenant("origins = [\"https://a\"]").replace("\"x\"", "\"y\""), {
+                "tenants[1].origins: "
+            }),
+            (tenant("bytes_per_second = 2000000000000"), "tenants[0].bytes_per_second: "),
+            (tenant("allocations_per_user = 2000000"), "tenants[0].allocations_per_user: "),
+            (tenant("[[tenants.users]]\nname = \"\"\npassword = \"p\""), "tenants[0].users[0].name: "),
+            (tenant("quota = 1"), "tenants[0]"),
+            ("[limits]\nbytes_per_second_per_user = 2000000000000".to_owned(), "limits.bytes_per_second_per_user: "),
+            (key("", good, ""), "oauth_keys[0].kid: "),
+            (key("k", "no base64!", ""), "oauth_keys[0].key: "),
+            (key("k", "MTIzNDU2Nzg5MDEyMzQ1Ngo=", ""), "oauth_keys[0].key: "),
+            (key("k", good, "") + &key("k", good, ""), "oauth_keys[1].kid: "),
+            (key("k", good, "valid_from = 2\nvalid_until = 1"), "oauth_keys[0].valid_until: "),
+            (key("k", good, "").replace("A128GCM", "A128CBC"), "oauth_keys[0].algorithm"),
+            (tenant(&key("k", "", "").replace("oauth_keys", "tenants.oauth_keys")), "tenants[0].oauth_keys[0].key: "),
+            (format!("[auth]\nrealm = \"{}\"\n{}", "r".repeat(29), key("k", good, "")), "auth.server_name: "),
+            (format!("[auth]\nserver_name = \"{}\"\n{}", "n".repeat(45), key("k", good, "")), "auth.server_name: "),
+        ] {
+            let file = std::env::temp_dir().join(format!("wst-tenant-{}.toml", std::process::id()));
+            std::fs::write(&file, &toml).unwrap();
+            let loaded = with(&format!("--secret s --config {}", file.display()), &[]);
+            std::fs::remove_file(&file).unwrap();
+            let text = loaded.expect_err(&toml).to_string();
+            assert!(text.starts_with(expected) && !text.contains('\n'), "{text}\n{toml}");
         }
     }
 

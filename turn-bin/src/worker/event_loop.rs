@@ -197,7 +197,7 @@ impl Worker {
                 self.server.handle_flow_closed(now, flow);
             }
             WorkerInput::Reload(permitted) => {
-                self.server.set_users(&permitted.users, &permitted.secrets);
+                self.server.set_tenants(&permitted.tenants);
                 self.server.set_peers(permitted.peers);
             }
             WorkerInput::Drain(drained) => {
@@ -318,6 +318,7 @@ fn log_allocation(record: &AllocationRecord) {
     tracing::info!(
         allocation = ?allocation.id,
         reason = record.reason.name(),
+        realm = &*allocation.realm,
         user = pseudonym(&allocation.user),
         transport = allocation.transport.name(),
         duration_ms = allocation.age.as_millis() as u64,

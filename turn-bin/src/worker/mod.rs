@@ -14,7 +14,7 @@ use webrtc_sip_core::crypto::CryptoProvider;
 use webrtc_sip_core::ids::RequestId;
 use webrtc_sip_core::io::{DropCounters, FlowId, SocketId};
 use webrtc_sip_core::turn::{
-    AllocationEnd, Answer, ClientTransport, PeerPolicy, Question, TurnConfig, TurnServer, TurnStats,
+    AllocationEnd, Answer, ClientTransport, Ledger, PeerPolicy, Question, Tenants, TurnConfig, TurnServer, TurnStats,
 };
 
 use crate::relays::{Relay, Relays};
@@ -56,10 +56,8 @@ pub(crate) enum WorkerInput {
 /// What a reload changes.
 #[derive(Clone, Debug)]
 pub(crate) struct Permitted {
-    /// Names and passwords.
-    pub(crate) users: Vec<(String, String)>,
-    /// Secrets of time-limited credentials.
-    pub(crate) secrets: Vec<String>,
+    /// Users, secrets and limits, realm by realm.
+    pub(crate) tenants: Tenants,
     /// Peers.
     pub(crate) peers: PeerPolicy,
 }
@@ -148,6 +146,7 @@ impl WorkerHandle {
     pub(crate) fn start(
         listeners: Vec<(SocketId, UdpSocket)>,
         config: TurnConfig,
+        ledger: Arc<Ledger>,
         relays: Arc<Relays>,
         mailbox: Mailbox,
         workers: Vec<Inbox>,
@@ -155,6 +154,7 @@ impl WorkerHandle {
         let crypto = CryptoProvider::system();
         let (number, inbox) = (config.server_number, mailbox.inbox.clone());
         let server = TurnServer::new(Instant::now(), SystemTime::now(), config, crypto.clone());
+        let server = server.counting_in(ledger);
         let worker = Worker::new(number, server, listeners, relays, crypto, mailbox, workers)?;
         let thread = std::thread::Builder::new().name(format!("turn-{number}")).spawn(move || worker.run())?;
         Ok(WorkerHandle { inbox, thread: Some(thread) })

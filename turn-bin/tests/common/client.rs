@@ -24,6 +24,7 @@ enum Link {
 pub(crate) struct Client {
     link: Link,
     user: (String, String),
+    origin: Option<&'static str>,
     /// Realm and nonce, once they are known.
     challenge: Option<(String, String)>,
     transactions: u8,
@@ -48,11 +49,17 @@ impl Client {
     }
 
     fn new(link: Link) -> Self {
-        Client { link, user: ("alice".to_owned(), "wonder".to_owned()), challenge: None, transactions: 0 }
+        let user = ("alice".to_owned(), "wonder".to_owned());
+        Client { link, user, origin: None, challenge: None, transactions: 0 }
     }
 
     pub(crate) fn user(mut self, name: &str, password: &str) -> Self {
         self.user = (name.to_owned(), password.to_owned());
+        self
+    }
+
+    pub(crate) fn origin(mut self, origin: &'static str) -> Self {
+        self.origin = Some(origin);
         self
     }
 
@@ -99,6 +106,9 @@ impl Client {
         let mut packet = PacketBuf::empty(&mut slot, 0);
         let mut writer = MessageWriter::new(&mut packet, Class::Request, method, transaction).expect("it fits");
         write(&mut writer);
+        if let Some(origin) = self.origin {
+            writer.put_text(Attribute::ORIGIN, origin).expect("it fits");
+        }
         if let Some((realm, nonce)) = &self.challenge {
             let (name, password) = &self.user;
             for (attribute, text) in [(Attribute::USERNAME, name), (Attribute::REALM, realm), (Attribute::NONCE, nonce)]

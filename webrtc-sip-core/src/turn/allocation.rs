@@ -11,7 +11,10 @@ use crate::io::{FlowId, SocketId};
 use crate::stun::{IntegrityAlgorithm, Key, TransactionId};
 
 use super::Family;
+use super::auth::account_of;
 use super::event::{AllocationSummary, ClientTransport, RelaySocket, Traffic};
+use super::ledger::Seat;
+use super::quota::Account;
 use super::reply::Code;
 
 /// Lifetime of a permission (RFC 8656 section 9).
@@ -31,9 +34,13 @@ pub(super) enum ClientPath {
 /// Who made an allocation; nobody else may change it (RFC 8656 section 5).
 #[derive(Clone, Debug)]
 pub(super) struct Owner {
+    pub(super) realm: Arc<str>,
     pub(super) user: Arc<str>,
     pub(super) algorithm: IntegrityAlgorithm,
     pub(super) key: Key,
+    /// When the access token that they came with is no longer good, in seconds since the epoch. A token names nobody: its
+    /// user is the id of its key.
+    pub(super) token_expires: Option<u64>,
 }
 
 /// What an Allocate request settles.
@@ -43,8 +50,8 @@ pub(super) struct Terms {
     pub(super) remote: SocketAddr,
     pub(super) transport: ClientTransport,
     pub(super) owner: Owner,
-    /// Counted against the user's limit under this name.
-    pub(super) account: Arc<str>,
+    /// Where it is counted.
+    pub(super) seat: Seat,
     /// Transaction of the request, to know its copies.
     pub(super) transaction: TransactionId,
     /// From one refresh to the next.
@@ -85,6 +92,24 @@ pub(super) enum ChannelError {
     Taken,
     /// There are as many as may be.
     Full,
+}
+
+impl Owner {
+    /// Whether `other` may do what this one may. Users of different tenants are different, whatever their names. Who came
+    /// with a token may go on with another, even of another key (RFC 7635 section 4.2): the nonce proves that it is the same
+    /// client's address.
+    pub(super) fn is(&self, other: &Owner) -> bool {
+        let named_alike = self.user == other.user && self.token_expires.is_some() == other.token_expires.is_some();
+        self.realm == other.realm && (named_alike || self.token_expires.is_some() && other.token_expires.is_some())
+    }
+
+    /// Where their allocations are counted.
+    pub(super) fn account(&self) -> Account {
+        match self.token_expires {
+            Some(_) => Account::Tenant(self.realm.clone()),
+            None => Account::User(self.realm.clone(), account_of(&self.user).into()),
+        }
+    }
 }
 
 impl Allocation {
@@ -173,6 +198,7 @@ impl Allocation {
     pub(super) fn summary(&self, now: Instant) -> AllocationSummary {
         AllocationSummary {
             id: self.id,
+            realm: self.terms.owner.realm.clone(),
             user: self.terms.owner.user.clone(),
             client: self.terms.remote,
             transport: self.terms.transport,

@@ -10,8 +10,11 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 use crate::stun::{Attribute, IntegrityAlgorithm, Key, Message, PasswordAlgorithm, long_term_key};
 
+use super::Tenant;
 use super::allocation::Owner;
 use super::nonce::Nonces;
+#[cfg(feature = "oauth")]
+use super::token::TokenKey;
 
 /// The value of PASSWORD-ALGORITHMS: SHA-256, then MD5, both without parameters (RFC 8489 section 14.11).
 pub(super) const PASSWORD_ALGORITHMS: [u8; 8] = [0, 2, 0, 0, 0, 1, 0, 0];
@@ -29,32 +32,51 @@ pub(super) enum AuthError {
     StaleNonce,
 }
 
-/// Everything that is known about users.
+/// Everything that is known about the users of a realm.
 pub(super) struct Credentials {
-    realm: String,
+    realm: Arc<str>,
     /// With the key of each password algorithm, MD5 first.
     users: HashMap<String, [Key; 2]>,
     secrets: Vec<hmac::Key>,
+    /// Keys of access tokens, by their id, and the name that tokens are for.
+    #[cfg(feature = "oauth")]
+    tokens: HashMap<String, TokenKey>,
+    #[cfg(feature = "oauth")]
+    server_name: Arc<str>,
 }
 
 impl Credentials {
-    pub(super) fn new(realm: &str, users: &[(String, String)], secrets: &[String]) -> Self {
+    pub(super) fn new(tenant: &Tenant) -> Self {
+        let Tenant { realm, users, secrets, .. } = tenant;
         let keys = |user: &str, password: &str| {
             [PasswordAlgorithm::Md5, PasswordAlgorithm::Sha256]
                 .map(|algorithm| long_term_key(algorithm, user, realm, password))
         };
         Credentials {
-            realm: realm.to_owned(),
+            realm: Arc::from(realm.as_str()),
             users: users.iter().map(|(user, password)| (user.clone(), keys(user, password))).collect(),
             secrets: secrets
                 .iter()
                 .map(|secret| hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret.as_bytes()))
                 .collect(),
+            #[cfg(feature = "oauth")]
+            tokens: tenant.token_keys.iter().map(|key| (key.id().to_owned(), key.clone())).collect(),
+            #[cfg(feature = "oauth")]
+            server_name: Arc::from(tenant.server_name.as_deref().unwrap_or(realm)),
         }
     }
 
-    pub(super) fn realm(&self) -> &str {
+    pub(super) fn realm(&self) -> &Arc<str> {
         &self.realm
+    }
+
+    /// The name that access tokens have to be made for, where tokens are taken.
+    pub(super) fn server_name(&self) -> Option<Arc<str>> {
+        #[cfg(feature = "oauth")]
+        if !self.tokens.is_empty() {
+            return Some(self.server_name.clone());
+        }
+        None
     }
 
     /// Checks a request in the order of RFC 8489 section 9.2.4, but the nonce before the password: a proof that we made
@@ -84,11 +106,20 @@ impl Credentials {
         if !nonces.is_fresh(nonce, unix_seconds, client) {
             return Err(AuthError::StaleNonce);
         }
-        if realm != self.realm {
+        if *realm != *self.realm {
             return Err(AuthError::Unauthenticated);
         }
         let verifies = |key: &Key| message.verify_integrity(algorithm, key);
-        if let Some(owner) = known.filter(|owner| *owner.user == *user && verifies(&owner.key)) {
+        #[cfg(feature = "oauth")]
+        if let Some(token) = message.get(Attribute::ACCESS_TOKEN).filter(|_| !self.tokens.is_empty()) {
+            let owner = self.token_owner(user, algorithm, token, unix_seconds, verifies);
+            return owner.ok_or(AuthError::Unauthenticated);
+        }
+        let same = |owner: &&Owner| {
+            let in_time = owner.token_expires.is_none_or(|expires| unix_seconds < expires);
+            owner.realm == self.realm && *owner.user == *user && in_time && verifies(&owner.key)
+        };
+        if let Some(owner) = known.filter(same) {
             return Ok(Owner { algorithm, ..owner.clone() });
         }
         let key = match self.users.get(user) {
@@ -96,7 +127,23 @@ impl Credentials {
             None => self.time_limited(user, password, unix_seconds, verifies),
         };
         let key = key.ok_or(AuthError::Unauthenticated)?;
-        Ok(Owner { user: Arc::from(user), algorithm, key })
+        Ok(Owner { realm: self.realm.clone(), user: Arc::from(user), algorithm, key, token_expires: None })
+    }
+
+    /// Whoever holds the key that the token names. `user` says under which key it was sealed (RFC 7635 section 4.1.1).
+    #[cfg(feature = "oauth")]
+    fn token_owner(
+        &self,
+        user: &str,
+        algorithm: IntegrityAlgorithm,
+        token: &[u8],
+        unix_seconds: u64,
+        verifies: impl Fn(&Key) -> bool,
+    ) -> Option<Owner> {
+        let token = self.tokens.get(user)?.open(&self.server_name, token, unix_seconds).ok()?;
+        let key = token.mac_keys().find(verifies)?;
+        let token_expires = Some(token.expires());
+        Some(Owner { realm: self.realm.clone(), user: Arc::from(user), algorithm, key, token_expires })
     }
 
     /// The key of time-limited credentials that haven't run out.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::io::SocketId;
 use crate::timer::cut_waits;
 
-use super::PeerPolicy;
+use super::{PeerPolicy, Tenants};
 
 /// What a [`super::TurnServer`] needs to know.
 #[derive(Clone, Debug)]
@@ -18,13 +18,8 @@ pub struct TurnConfig {
     pub listeners: Vec<Listener>,
     /// Address families in which relayed addresses can be had, the usual one first.
     pub families: Vec<Family>,
-    /// Realm of the long-term credentials (RFC 8489 section 9.2), of no more than [`super::MAX_REALM_LEN`] bytes.
-    pub realm: String,
-    /// Users with a password.
-    pub users: Vec<(String, String)>,
-    /// Secrets of time-limited credentials: user `EXPIRY[:NAME]` with EXPIRY in seconds since the epoch, password
-    /// base64(HMAC-SHA1(secret, user)). Several at once, so that one can follow another.
-    pub secrets: Vec<String>,
+    /// Who may use the server.
+    pub tenants: Tenants,
     /// Proves our nonces. Servers that share it take each other's.
     pub nonce_key: [u8; 32],
     /// How long a nonce is taken.
@@ -35,10 +30,8 @@ pub struct TurnConfig {
     pub default_lifetime: Duration,
     /// Longest lifetime of an allocation between two refreshes.
     pub max_lifetime: Duration,
-    /// Allocations in all.
+    /// Allocations that this server holds at a time.
     pub max_allocations: usize,
-    /// Allocations of one user.
-    pub max_allocations_per_user: usize,
     /// Peer addresses that one allocation may have permissions for at a time.
     pub max_permissions: usize,
     /// Channels that one allocation may have at a time.
@@ -62,16 +55,13 @@ impl Default for TurnConfig {
             server_number: 0,
             listeners: Vec::new(),
             families: vec![Family::V4],
-            realm: "localhost".to_owned(),
-            users: Vec::new(),
-            secrets: Vec::new(),
+            tenants: Tenants::default(),
             nonce_key: [0; 32],
             nonce_lifetime: Duration::from_secs(3600),
             peers: PeerPolicy::default(),
             default_lifetime: Duration::from_secs(600),
             max_lifetime: Duration::from_secs(3600),
             max_allocations: 10_000,
-            max_allocations_per_user: 20,
             max_permissions: 64,
             max_channels: 64,
             max_refusals: 100,

@@ -48,7 +48,7 @@ impl TurnServer {
             return Err(DropReason::AuthenticationFailed);
         }
         let asks = OFFERED.iter().any(|attribute| message.get(*attribute).is_some());
-        if asks && !self.refusals.admit(now, remote.ip()) {
+        if asks && !self.ledger.admit_refusal(now, remote.ip(), self.config.max_refusals) {
             return Err(DropReason::LimitReached);
         }
         let (body, transmit) = match self.mapped(path, remote, message) {

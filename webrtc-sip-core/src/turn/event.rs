@@ -137,6 +137,8 @@ pub struct Traffic {
 pub struct AllocationSummary {
     /// Which.
     pub id: AllocationId,
+    /// Realm of the tenant.
+    pub realm: Arc<str>,
     /// Whose, as the credentials say.
     pub user: Arc<str>,
     /// Where the client is.
@@ -177,6 +179,8 @@ pub struct TurnStats {
     pub allocated: u64,
     /// Requests answered with success since the start.
     pub succeeded: u64,
+    /// Allocations refused because of a quota since the start.
+    pub over_quota: u64,
     /// Requests answered with an error since the start, the usual first 401 included.
     pub refused: u64,
     /// From clients to peers since the start.

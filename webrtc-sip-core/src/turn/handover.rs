@@ -2,12 +2,12 @@
 //! request to another one than has what the request names. Whoever got it asks by [`TurnEvent::Ask`]; the owner brings the
 //! question to the other server and the answer back, and moves the sockets that go along.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use crate::ids::RequestId;
 
 use super::event::{RelaySocket, TurnEvent};
+use super::quota::Account;
 use super::requests::{Pending, Reservation};
 use super::{Deadline, TurnServer};
 
@@ -18,7 +18,7 @@ pub struct Question(pub(super) Wish);
 #[derive(Debug)]
 pub(super) enum Wish {
     /// The port that is kept under this token for this account (RFC 8656 section 7.2).
-    Reservation { token: [u8; 8], account: Arc<str> },
+    Reservation { token: [u8; 8], account: Account },
 }
 
 /// What the other one gives away for that.
@@ -28,7 +28,7 @@ pub struct Answer(pub(super) Given);
 #[derive(Debug)]
 pub(super) enum Given {
     Nothing,
-    Reservation { token: [u8; 8], reservation: Reservation },
+    Reservation { token: [u8; 8], reservation: Box<Reservation> },
 }
 
 impl Answer {
@@ -53,7 +53,7 @@ impl TurnServer {
         let Question(wish) = question;
         Answer(match wish {
             Wish::Reservation { token, account } => match self.take_reservation(&token, &account) {
-                Some(reservation) => Given::Reservation { token, reservation },
+                Some(reservation) => Given::Reservation { token, reservation: Box::new(reservation) },
                 None => Given::Nothing,
             },
         })
@@ -74,7 +74,7 @@ impl TurnServer {
             Given::Nothing => {}
             Given::Reservation { token, reservation } => {
                 self.timers.set(Deadline::Reservation(token), reservation.expires);
-                self.reservations.insert(token, reservation);
+                self.reservations.insert(token, *reservation);
             }
         }
     }

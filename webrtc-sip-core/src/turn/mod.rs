@@ -26,19 +26,25 @@ use crate::timer::TimerQueue;
 
 mod allocation;
 mod auth;
+mod bucket;
 mod config;
 mod discovery;
 mod event;
 mod frame;
 mod handover;
+mod ledger;
 mod nonce;
 mod peers;
+mod quota;
 mod refusals;
 mod relay;
 mod reply;
 mod requests;
+mod tenant;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "oauth")]
+mod token;
 
 pub use auth::time_limited_credentials;
 pub use config::{Discovery, Family, Listener, TurnConfig};
@@ -48,15 +54,19 @@ pub use event::{
 };
 pub use frame::{FramingError, MAX_FRAME_LEN, frame_len};
 pub use handover::{Answer, Question};
+pub use ledger::Ledger;
 pub use peers::PeerPolicy;
+pub use quota::Quota;
 pub use reply::{MAX_AMPLIFICATION, MAX_REALM_LEN};
+pub use tenant::{Tenant, Tenants};
+#[cfg(feature = "oauth")]
+pub use token::{AccessToken, TokenAlgorithm, TokenError, TokenKey};
 
 use allocation::{Allocation, ClientPath};
-use auth::Credentials;
 use nonce::Nonces;
-use refusals::Refusals;
 use reply::Reply;
 use requests::{Pending, Reservation};
+use tenant::Realms;
 
 /// Room that a received packet needs before it, for the header that it is passed on with.
 pub const HEADROOM: usize = 64;
@@ -86,15 +96,13 @@ struct Flow {
 pub struct TurnServer {
     config: TurnConfig,
     listeners: HashMap<SocketId, SocketAddr>,
-    credentials: Credentials,
+    realms: Realms,
     nonces: Nonces,
-    refusals: Refusals,
+    ledger: Arc<Ledger>,
     crypto: CryptoProvider,
     allocations: Slab<Allocation>,
     by_client: HashMap<ClientPath, AllocationKey>,
     by_relay: HashMap<SocketId, AllocationKey>,
-    /// Allocations of each user.
-    accounts: HashMap<Arc<str>, usize>,
     flows: HashMap<FlowId, Flow>,
     pending: BTreeMap<RequestId, Pending>,
     pending_clients: HashMap<ClientPath, RequestId>,
@@ -125,15 +133,14 @@ impl TurnServer {
         let config = config.with_waits_cut();
         TurnServer {
             listeners: config.listeners.iter().map(|listener| (listener.socket, listener.address)).collect(),
-            credentials: Credentials::new(&config.realm, &config.users, &config.secrets),
+            realms: Realms::new(&config.tenants),
             nonces: Nonces::new(&config.nonce_key, config.nonce_lifetime),
-            refusals: Refusals::new(now, u64::from_be_bytes(crypto.bytes()), config.max_refusals),
+            ledger: Ledger::new(now, &crypto),
             config,
             crypto,
             allocations: Slab::new(),
             by_client: HashMap::new(),
             by_relay: HashMap::new(),
-            accounts: HashMap::new(),
             flows: HashMap::new(),
             pending: BTreeMap::new(),
             pending_clients: HashMap::new(),
@@ -156,9 +163,16 @@ impl TurnServer {
         self.wall_clock = (self.clock(now), wall_clock);
     }
 
-    /// Takes over users, secrets and peers of another configuration. Allocations stay.
-    pub fn set_users(&mut self, users: &[(String, String)], secrets: &[String]) {
-        self.credentials = Credentials::new(&self.config.realm, users, secrets);
+    /// The same server, whose limits of users, tenants and strangers hold together with those of all others that count in
+    /// this ledger. Meant for before its first use.
+    #[must_use]
+    pub fn counting_in(self, ledger: Arc<Ledger>) -> Self {
+        TurnServer { ledger, ..self }
+    }
+
+    /// Takes over the tenants of another configuration. Allocations stay, with the limits under which they were made.
+    pub fn set_tenants(&mut self, tenants: &Tenants) {
+        self.realms = Realms::new(tenants);
     }
 
     /// Takes over which peers may be reached; it holds for every packet from now on.
@@ -315,13 +329,6 @@ impl TurnServer {
         let Some(allocation) = self.allocations.try_remove(key) else { return };
         self.timers.cancel(&Deadline::Allocation(key));
         self.by_client.remove(&allocation.terms.client);
-        let account = &allocation.terms.account;
-        if let Some(count) = self.accounts.get_mut(account) {
-            *count -= 1;
-            if *count == 0 {
-                self.accounts.remove(account);
-            }
-        }
         for relay in &allocation.relays {
             self.by_relay.remove(&relay.socket);
             self.events.push_back(TurnEvent::CloseSocket(relay.socket));

@@ -9,6 +9,7 @@ use crate::stun::{Attribute, Class, Message, Method, TransactionId};
 
 use super::allocation::ClientPath;
 use super::event::Traffic;
+use super::ledger::Direction;
 use super::reply::{MAX_AMPLIFICATION, Reply};
 use super::{AllocationKey, HEADROOM, TurnServer};
 
@@ -91,6 +92,9 @@ impl TurnServer {
             return Err(DropReason::Forbidden);
         }
         let socket = allocation.relay_for(peer).ok_or(DropReason::Forbidden)?;
+        if !allocation.terms.seat.admits(now, Direction::ToPeer, len) {
+            return Err(DropReason::OverQuota);
+        }
         count(&mut allocation.sent, &mut self.stats.sent, len);
         Ok(Transmit::Datagram { socket, destination: peer })
     }
@@ -107,6 +111,9 @@ impl TurnServer {
         let allocation = &mut self.allocations[key];
         if !allocation.permits(now, peer.ip()) || !self.config.peers.permits(peer) {
             return Err(DropReason::Forbidden);
+        }
+        if !allocation.terms.seat.admits(now, Direction::FromPeer, len) {
+            return Err(DropReason::OverQuota);
         }
         match allocation.channel_to(now, peer) {
             Some(number) => write_channel_data(packet, number, allocation.terms.transport.is_stream())?,

@@ -1,6 +1,7 @@
 //! What is answered to a request, and how that is written.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use smallvec::SmallVec;
@@ -14,7 +15,8 @@ use super::{Family, HEADROOM};
 /// How many times as long as an unauthenticated datagram its answer may be, so that a flood under a false address does
 /// little harm to the owner of that address.
 pub const MAX_AMPLIFICATION: usize = 5;
-/// Longest realm with which the shortest Allocate request, of 28 bytes, can still be answered.
+/// Longest realm with which the shortest Allocate request, of 28 bytes, can still be answered. Where tokens are taken, the
+/// name that they are for and 4 bytes more have to fit as well, both padded to a multiple of four.
 pub const MAX_REALM_LEN: usize = 60;
 
 /// A response, before it is written.
@@ -54,12 +56,21 @@ pub(super) struct Discovered {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Failure {
     pub(super) code: Code,
-    /// REALM and NONCE, with 401 and 438.
-    pub(super) challenge: Option<Box<(String, String)>>,
+    /// With 401 and 438.
+    pub(super) challenge: Option<Box<Challenge>>,
     /// With 420.
     pub(super) unknown: SmallVec<[Attribute; 8]>,
     /// With 300.
     pub(super) alternate: Option<SocketAddr>,
+}
+
+/// What credentials are needed.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Challenge {
+    pub(super) realm: Arc<str>,
+    pub(super) nonce: String,
+    /// For THIRD-PARTY-AUTHORIZATION (RFC 7635 section 6.1).
+    pub(super) server_name: Option<Arc<str>>,
 }
 
 /// What an Allocate request brought.
@@ -198,10 +209,13 @@ enum Detail {
 fn write_failure(writer: &mut MessageWriter<'_, '_>, failure: &Failure, detail: Detail) -> Result<(), NoRoom> {
     let (code, reason) = failure.code.row();
     writer.put_error(code, if detail == Detail::Full { reason } else { "" })?;
-    if let Some((realm, nonce)) = failure.challenge.as_deref() {
+    if let Some(Challenge { realm, nonce, server_name }) = failure.challenge.as_deref() {
         writer.put_text(Attribute::REALM, realm)?;
         writer.put_text(Attribute::NONCE, nonce)?;
         writer.put(Attribute::PASSWORD_ALGORITHMS, &PASSWORD_ALGORITHMS)?;
+        if let Some(name) = server_name {
+            writer.put_text(Attribute::THIRD_PARTY_AUTHORIZATION, name)?;
+        }
     }
     if !failure.unknown.is_empty() {
         writer.put_unknown(&failure.unknown)?;

@@ -1,7 +1,6 @@
 //! Requests of clients that have to say who they are: Allocate, Refresh, CreatePermission, ChannelBind.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
@@ -11,9 +10,11 @@ use crate::io::DropReason;
 use crate::stun::{Attribute, Message, Method};
 
 use super::allocation::{Allocation, ChannelError, ClientPath, Owner, Terms};
-use super::auth::{self, AuthError};
+use super::auth::AuthError;
 use super::event::{AllocationEnd, BindRelay, ClientTransport, RelayPort, RelaySocket, TurnEvent};
-use super::reply::{Allocated, Body, Code, Failure, Reply};
+use super::ledger::Seat;
+use super::quota::Account;
+use super::reply::{Allocated, Body, Challenge, Code, Failure, Reply};
 use super::{AllocationKey, Deadline, Family, MAX_EVENTS, MAX_OUTGOING, TurnServer};
 
 /// How long the owner may take to bind sockets, or another server to give one.
@@ -41,8 +42,8 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    pub(super) fn account(&self) -> &Arc<str> {
-        &self.terms.account
+    pub(super) fn account(&self) -> &Account {
+        self.terms.seat.account()
     }
 }
 
@@ -52,7 +53,7 @@ impl Pending {
 pub(super) struct Reservation {
     pub(super) relay: RelaySocket,
     pub(super) expires: Instant,
-    account: Arc<str>,
+    account: Account,
 }
 
 /// A request of somebody who is known.
@@ -116,7 +117,8 @@ impl TurnServer {
     ) -> Result<Option<Reply>, DropReason> {
         let allocation = self.by_client.get(&path).copied();
         let known = allocation.map(|key| &self.allocations[key].terms.owner);
-        let checked = self.credentials.check(&message, remote, self.unix_seconds(now), &self.nonces, known);
+        let credentials = self.realms.asked_for(&message);
+        let checked = credentials.check(&message, remote, self.unix_seconds(now), &self.nonces, known);
         let owner = match checked {
             Ok(owner) => owner,
             Err(error) => return self.refuse(now, remote, &message, error).map(Some),
@@ -135,18 +137,20 @@ impl TurnServer {
     /// The answer to somebody unknown. There are only so many of them for each network, so that a flood under a false
     /// address does little harm to its owner.
     fn refuse(
-        &mut self,
+        &self,
         now: Instant,
         remote: SocketAddr,
         message: &Message<'_>,
         error: AuthError,
     ) -> Result<Reply, DropReason> {
-        if !self.refusals.admit(now, remote.ip()) {
+        if !self.ledger.admit_refusal(now, remote.ip(), self.config.max_refusals) {
             return Err(DropReason::LimitReached);
         }
         let challenge = || {
             let nonce = self.nonces.make(self.unix_seconds(now), remote);
-            Some(Box::new((self.credentials.realm().to_owned(), nonce)))
+            let credentials = self.realms.asked_for(message);
+            let (realm, server_name) = (credentials.realm().clone(), credentials.server_name());
+            Some(Box::new(Challenge { realm, nonce, server_name }))
         };
         let failure = match error {
             AuthError::BadRequest => Failure::from(Code::BadRequest),
@@ -162,10 +166,13 @@ impl TurnServer {
         if !unknown.is_empty() {
             return Err(Failure { unknown, ..Code::UnknownAttribute.into() });
         }
-        if let Some(key) = request.allocation
-            && self.allocations[key].terms.owner.user != request.owner.user
-        {
-            return Err(Code::WrongCredentials.into());
+        if let Some(key) = request.allocation {
+            let owner = &mut self.allocations[key].terms.owner;
+            if !owner.is(&request.owner) {
+                return Err(Code::WrongCredentials.into());
+            }
+            // What was shown last counts from now on: a token may follow another.
+            owner.clone_from(&request.owner);
         }
         match request.message.method() {
             Method::ALLOCATE => self.allocate(request),
@@ -189,20 +196,17 @@ impl TurnServer {
         if self.pending_clients.contains_key(&request.path) {
             return Ok(None);
         }
-        let wanted = self.wanted(&request.message)?;
+        let wanted = self.wanted(request)?;
         if let Some(alternate) = self.draining {
             return Err(Failure { alternate, ..Code::TryAlternate.into() });
         }
-        let account: Arc<str> = Arc::from(auth::account_of(&request.owner.user));
-        if self.accounts.get(&account).copied().unwrap_or(0) >= self.config.max_allocations_per_user {
-            return Err(Code::QuotaReached.into());
-        }
+        let seat = self.seat_for(&request.owner)?;
         let taken = self.allocations.len() + self.pending.len();
         let full = taken >= self.config.max_allocations || self.events.len() >= MAX_EVENTS;
         if full || self.outgoing.len() + self.pending.len() >= MAX_OUTGOING {
             return Err(Code::InsufficientCapacity.into());
         }
-        let pending = self.pending_for(request, account, &wanted);
+        let pending = self.pending_for(request, seat, &wanted);
         match wanted.token {
             Some(token) if token[0] == self.config.server_number => {
                 self.allocate_reserved(request.now, &token, pending)
@@ -218,7 +222,17 @@ impl TurnServer {
         }
     }
 
-    fn pending_for(&self, request: &Authenticated<'_>, account: Arc<str>, wanted: &Wanted) -> Pending {
+    /// A place within the limits of the user, the tenant and everybody.
+    fn seat_for(&mut self, owner: &Owner) -> Result<Seat, Failure> {
+        // It was there a moment ago, when the request was checked.
+        let quotas = self.realms.quotas(&owner.realm).ok_or(Code::WrongCredentials)?;
+        self.ledger.admit(&owner.account(), &quotas).ok_or_else(|| {
+            self.stats.over_quota += 1;
+            Code::QuotaReached.into()
+        })
+    }
+
+    fn pending_for(&self, request: &Authenticated<'_>, seat: Seat, wanted: &Wanted) -> Pending {
         let transport = match request.path {
             ClientPath::Datagram { .. } => ClientTransport::Udp,
             ClientPath::Flow(flow) => self.flows.get(&flow).map_or(ClientTransport::Tcp, |flow| flow.transport),
@@ -230,7 +244,7 @@ impl TurnServer {
                 remote: request.remote,
                 transport,
                 owner: request.owner.clone(),
-                account,
+                seat,
                 transaction: request.message.transaction(),
                 lifetime: wanted.lifetime,
             },
@@ -240,7 +254,8 @@ impl TurnServer {
         }
     }
 
-    fn wanted(&self, message: &Message<'_>) -> Result<Wanted, Failure> {
+    fn wanted(&self, request: &Authenticated<'_>) -> Result<Wanted, Failure> {
+        let message = &request.message;
         match message.get(Attribute::REQUESTED_TRANSPORT) {
             Some([UDP, _, _, _]) => {}
             Some([_, _, _, _]) => return Err(Code::TransportNotSupported.into()),
@@ -267,7 +282,7 @@ impl TurnServer {
         // What was reserved has its family.
         let (families, unsupported) =
             if token.is_some() { (SmallVec::new(), None) } else { self.wanted_families(message)? };
-        Ok(Wanted { families, unsupported, port, token, lifetime: self.lifetime(message)? })
+        Ok(Wanted { families, unsupported, port, token, lifetime: self.lifetime(request)? })
     }
 
     /// The families that are asked for and that there are, and one that there is none of although it was asked for besides.
@@ -298,12 +313,19 @@ impl TurnServer {
         }
     }
 
-    /// The lifetime that is asked for, within our limits.
-    fn lifetime(&self, message: &Message<'_>) -> Result<Duration, Failure> {
-        let Some(value) = message.get(Attribute::LIFETIME) else { return Ok(self.config.default_lifetime) };
-        let seconds: [u8; 4] = value.try_into().map_err(|_| Code::BadRequest)?;
-        let wanted = Duration::from_secs(u64::from(u32::from_be_bytes(seconds)));
-        Ok(wanted.min(self.config.max_lifetime).max(self.config.default_lifetime))
+    /// The lifetime that is asked for, within our limits, and no longer than the client's token is good (RFC 7635 section
+    /// 4.1.1).
+    fn lifetime(&self, request: &Authenticated<'_>) -> Result<Duration, Failure> {
+        let wanted = match request.message.get(Attribute::LIFETIME) {
+            None => Duration::ZERO,
+            Some(value) => {
+                let seconds: [u8; 4] = value.try_into().map_err(|_| Code::BadRequest)?;
+                Duration::from_secs(u64::from(u32::from_be_bytes(seconds)))
+            }
+        };
+        let granted = wanted.min(self.config.max_lifetime).max(self.config.default_lifetime);
+        let left = request.owner.token_expires.map(|expires| expires.saturating_sub(self.unix_seconds(request.now)));
+        Ok(left.map_or(granted, |left| granted.min(Duration::from_secs(left))))
     }
 
     fn ask_for_sockets(&mut self, now: Instant, pending: Pending) {
@@ -322,7 +344,7 @@ impl TurnServer {
     }
 
     /// The reservation under this token, if it was made for this account.
-    pub(super) fn take_reservation(&mut self, token: &[u8; 8], account: &Arc<str>) -> Option<Reservation> {
+    pub(super) fn take_reservation(&mut self, token: &[u8; 8], account: &Account) -> Option<Reservation> {
         if self.reservations.get(token)?.account != *account {
             return None;
         }
@@ -360,7 +382,7 @@ impl TurnServer {
             let bound = |family: &Family| relays.iter().any(|relay| Family::of(relay.address) == *family);
             let failed = bind.families.iter().copied().find(|family| !bound(family));
             let failed = failed.map(|family| (family, Code::InsufficientCapacity));
-            let reservation = above.map(|relay| self.reserve(now, relay, terms.account.clone()));
+            let reservation = above.map(|relay| self.reserve(now, relay, terms.seat.account().clone()));
             let key = self.insert(now, terms, relays);
             self.allocations[key].reservation = reservation;
             self.allocations[key].failed = failed.or(unsupported.map(|family| (family, Code::FamilyNotSupported)));
@@ -385,7 +407,7 @@ impl TurnServer {
         self.outgoing.push_back((pending.terms.client.transmit(), pending.reply));
     }
 
-    fn reserve(&mut self, now: Instant, relay: RelaySocket, account: Arc<str>) -> [u8; 8] {
+    fn reserve(&mut self, now: Instant, relay: RelaySocket, account: Account) -> [u8; 8] {
         let mut token: [u8; 8] = self.crypto.bytes();
         token[0] = self.config.server_number;
         let expires = now + RESERVATION_LIFETIME;
@@ -397,7 +419,6 @@ impl TurnServer {
     fn insert(&mut self, now: Instant, terms: Terms, relays: &[RelaySocket]) -> AllocationKey {
         let id = AllocationId(self.allocation_ids.draw());
         let (client, expires) = (terms.client, now + terms.lifetime);
-        *self.accounts.entry(terms.account.clone()).or_insert(0) += 1;
         let key = self.allocations.insert(Allocation::new(id, terms, relays, now));
         self.by_client.insert(client, key);
         for relay in relays {
@@ -423,7 +444,7 @@ impl TurnServer {
             self.release(request.now, key, family);
             return Ok(Some(Body::Lifetime(Duration::ZERO)));
         }
-        let lifetime = self.lifetime(&request.message)?;
+        let lifetime = self.lifetime(request)?;
         self.allocations[key].terms.lifetime = lifetime;
         self.timers.set(Deadline::Allocation(key), request.now + lifetime);
         Ok(Some(Body::Lifetime(lifetime)))
@@ -529,6 +550,8 @@ pub(super) fn known_attributes(method: Method) -> &'static [Attribute] {
                 Attribute::PASSWORD_ALGORITHM,
                 Attribute::REALM,
                 Attribute::NONCE,
+                #[cfg(feature = "oauth")]
+                Attribute::ACCESS_TOKEN,
                 $(Attribute::$attribute,)*
             ]
         };

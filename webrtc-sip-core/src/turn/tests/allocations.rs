@@ -157,7 +157,9 @@ fn a_reservation_that_nobody_claims_is_freed() {
 
 #[test]
 fn users_and_the_server_have_their_limits() {
-    let mut scene = Scene::new(TurnConfig { max_allocations: 3, max_allocations_per_user: 2, ..config() });
+    let mut config = TurnConfig { max_allocations: 3, ..config() };
+    config.tenants.default.user_quota.allocations = std::num::NonZeroUsize::new(2);
+    let mut scene = Scene::new(config);
     let mut allocate = |port: u16, user: &str, password: &str| {
         let mut client = Client::udp(&format!("198.51.100.7:{port}"), user, password);
         scene.request(&mut client, Method::ALLOCATE, &[UDP]).code()

@@ -4,10 +4,15 @@ use super::discovery::with_discovery;
 use super::scene::*;
 use crate::io::DropReason;
 use crate::stun::{Attribute, Method};
-use crate::turn::{MAX_AMPLIFICATION, MAX_REALM_LEN, TurnConfig};
+use crate::turn::{MAX_AMPLIFICATION, MAX_REALM_LEN, Tenant, Tenants, TurnConfig};
 
 const METHODS: [Method; 5] =
     [Method::BINDING, Method::ALLOCATE, Method::REFRESH, Method::CREATE_PERMISSION, Method::CHANNEL_BIND];
+
+/// A tenant whose realm is so long.
+fn realm(len: usize) -> Tenants {
+    Tenant { realm: "r".repeat(len), ..Tenant::default() }.into()
+}
 
 /// Every kind of request that is answered without credentials: what succeeds, and 400, 401, 420 and 438.
 fn requests() -> Vec<Vec<u8>> {
@@ -35,7 +40,7 @@ fn requests() -> Vec<Vec<u8>> {
 #[test]
 fn answers_to_strangers_are_bounded() {
     let answered = |realm_len: usize, source: &str, drains: bool| {
-        let config = TurnConfig { realm: "r".repeat(realm_len), max_refusals: 10_000, ..with_discovery() };
+        let config = TurnConfig { tenants: realm(realm_len), max_refusals: 10_000, ..with_discovery() };
         let mut scene = Scene::new(config);
         if drains {
             scene.server.drain(Some(address("[2001:db8::1]:3478")));
@@ -63,7 +68,7 @@ fn answers_to_strangers_are_bounded() {
 fn the_first_request_of_a_client_is_answered_up_to_a_long_realm() {
     let first = bare(Method::ALLOCATE, &[UDP], false);
     let code = |realm_len: usize| {
-        let mut scene = Scene::new(TurnConfig { realm: "r".repeat(realm_len), ..config() });
+        let mut scene = Scene::new(TurnConfig { tenants: realm(realm_len), ..config() });
         let answer = scene.exchange(Path::Udp(address("198.51.100.7:4000")), &first);
         assert_eq!(scene.server.drops().get(DropReason::Amplifying), u64::from(answer.is_none()));
         answer.map(|answer| answer.message().error_code().map(|(code, phrase)| (code, phrase.to_owned())).unwrap())
@@ -75,7 +80,7 @@ fn the_first_request_of_a_client_is_answered_up_to_a_long_realm() {
 
 #[test]
 fn who_is_known_or_connected_gets_the_whole_answer() {
-    let mut scene = Scene::new(TurnConfig { realm: "r".repeat(120), ..config() });
+    let mut scene = Scene::new(TurnConfig { tenants: realm(120), ..config() });
     let flow = crate::io::FlowId(3);
     scene.server.handle_flow_opened(scene.now, flow, address("198.51.100.7:4000"), crate::turn::ClientTransport::Tcp);
     let answer = scene.exchange(Path::Flow(flow), &bare(Method::ALLOCATE, &[UDP], false)).unwrap();

@@ -7,6 +7,10 @@ mod bad_input;
 mod discovery;
 mod handover;
 mod model;
+mod quotas;
 mod relaying;
 mod rfc8656;
 mod scene;
+mod tenants;
+#[cfg(feature = "oauth")]
+mod tokens;

@@ -433,7 +433,9 @@ fn section_19_error_codes() {
         let (mut scene, mut client) = state.scene();
         assert_eq!(scene.request(&mut client, *method, attributes).message().error_code(), Some(*expected));
     }
-    let mut scene = Scene::new(TurnConfig { max_allocations_per_user: 1, ..config() });
+    let mut config = config();
+    config.tenants.default.user_quota.allocations = std::num::NonZeroUsize::new(1);
+    let mut scene = Scene::new(config);
     scene.allocate(&mut Client::alice());
     let mut again = Client::udp("198.51.100.7:4001", "alice", "wonder");
     let answer = scene.request(&mut again, Method::ALLOCATE, &[UDP]);

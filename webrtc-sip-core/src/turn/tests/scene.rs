@@ -31,9 +31,12 @@ pub(super) fn config() -> TurnConfig {
     TurnConfig {
         listeners: vec![Listener { socket: LISTENER, address: address("192.0.2.1:3478") }],
         families: vec![Family::V4, Family::V6],
-        realm: REALM.to_owned(),
-        users: vec![("alice".to_owned(), "wonder".to_owned()), ("bob".to_owned(), "builder".to_owned())],
-        secrets: vec!["old secret".to_owned(), "new secret".to_owned()],
+        tenants: Tenants::from(Tenant {
+            realm: REALM.to_owned(),
+            users: vec![("alice".to_owned(), "wonder".to_owned()), ("bob".to_owned(), "builder".to_owned())],
+            secrets: vec!["old secret".to_owned(), "new secret".to_owned()],
+            ..Tenant::default()
+        }),
         nonce_key: [7; 32],
         peers: PeerPolicy {
             allow: vec![
@@ -98,11 +101,14 @@ pub(super) struct Scene {
 #[derive(Clone, Debug)]
 pub(super) struct Client {
     pub(super) path: Path,
+    pub(super) realm: String,
     pub(super) user: String,
     pub(super) password: String,
     pub(super) nonce: String,
     pub(super) algorithm: IntegrityAlgorithm,
     pub(super) password_algorithm: Option<PasswordAlgorithm>,
+    /// In place of the one that the password gives.
+    pub(super) mac_key: Option<Key>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -117,11 +123,13 @@ impl Client {
     pub(super) fn udp(from: &str, user: &str, password: &str) -> Self {
         Client {
             path: Path::Udp(address(from)),
+            realm: REALM.to_owned(),
             user: user.to_owned(),
             password: password.to_owned(),
             nonce: String::new(),
             algorithm: IntegrityAlgorithm::Sha1,
             password_algorithm: None,
+            mac_key: None,
         }
     }
 
@@ -136,7 +144,9 @@ impl Client {
     }
 
     pub(super) fn key(&self) -> Key {
-        long_term_key(self.password_algorithm.unwrap_or(PasswordAlgorithm::Md5), &self.user, REALM, &self.password)
+        let algorithm = self.password_algorithm.unwrap_or(PasswordAlgorithm::Md5);
+        let of_password = || long_term_key(algorithm, &self.user, &self.realm, &self.password);
+        self.mac_key.clone().unwrap_or_else(of_password)
     }
 }
 
@@ -150,12 +160,14 @@ impl Scene {
         Self::with_servers(config, 1)
     }
 
-    /// Several servers with this configuration; clients' packets reach the first one.
+    /// Several servers with this configuration, which count together; clients' packets reach the first one.
     pub(super) fn with_servers(config: TurnConfig, count: u8) -> Self {
         let now = Instant::now();
+        let ledger = Ledger::new(now, &CryptoProvider::seeded(&[2; 32]));
         let server = |number: u8| {
             let config = TurnConfig { server_number: number, ..config.clone() };
-            TurnServer::new(now, UNIX_EPOCH + seconds(START), config, CryptoProvider::seeded(&[3 + number; 32]))
+            let crypto = CryptoProvider::seeded(&[3 + number; 32]);
+            TurnServer::new(now, UNIX_EPOCH + seconds(START), config, crypto).counting_in(ledger.clone())
         };
         Scene {
             server: server(0),
@@ -300,7 +312,7 @@ impl Scene {
         }
         if !client.nonce.is_empty() {
             writer.put_text(Attribute::USERNAME, &client.user).unwrap();
-            writer.put_text(Attribute::REALM, REALM).unwrap();
+            writer.put_text(Attribute::REALM, &client.realm).unwrap();
             writer.put_text(Attribute::NONCE, &client.nonce).unwrap();
             if let Some(algorithm) = client.password_algorithm {
                 writer.put(Attribute::PASSWORD_ALGORITHMS, &[0, 2, 0, 0, 0, 1, 0, 0]).unwrap();
