@@ -64,7 +64,7 @@ async fn what_is_over_the_bandwidth_is_dropped() {
     client.allocate().expect("alice may");
     client.bind(peer.address).expect("it is allowed");
     for byte in 0..20 {
-        client.send(&vec![byte; 1000]);
+        client.send(&[byte; 1000]);
     }
     assert_eq!(client.receive(), [0; 1000], "the first one passes");
     // What is sent later is looked at later, so all of those were.

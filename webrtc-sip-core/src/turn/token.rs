@@ -268,7 +268,7 @@ mod tests {
             (sealed()[..13].to_vec(), TokenError::Length),
             (sealed()[..14].to_vec(), TokenError::Forged),
             (sealed()[..29].to_vec(), TokenError::Forged),
-            (vec![&sealed()[..], &[0; 200]].concat(), TokenError::Length),
+            ([&sealed()[..], &[0; 200]].concat(), TokenError::Length),
             (nonce_of(0), TokenError::NonceLength),
             (nonce_of(11), TokenError::NonceLength),
             (nonce_of(13), TokenError::NonceLength),

@@ -48,8 +48,7 @@ fn allocate(scene: &mut Scene, client: &mut Client, token: &[u8]) -> Response {
 fn strangers_are_told_for_whom_a_token_has_to_be() {
     let server_name = |config: TurnConfig, attributes: &[(Attribute, &[u8])]| {
         let challenge = Scene::new(config).once(&Client::alice(), Method::ALLOCATE, attributes);
-        let name = challenge.message().text(Attribute::THIRD_PARTY_AUTHORIZATION).unwrap().map(str::to_owned);
-        name
+        challenge.message().text(Attribute::THIRD_PARTY_AUTHORIZATION).unwrap().map(str::to_owned)
     };
     assert_eq!(server_name(config(), &[UDP]).as_deref(), Some(REALM));
     let net = [UDP, (Attribute::REALM, &b"example.net"[..])];
