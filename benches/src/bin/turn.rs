@@ -27,7 +27,7 @@ const UCLIENT_MESSAGES: [usize; 2] = [50, 250];
 const HELD: [usize; 4] = [0, 100, 1000, 5000];
 /// Connections for the memory of TCP and TLS.
 const CONNECTIONS: usize = 1000;
-const SET_UPS: usize = 1000;
+const SET_UPS: usize = 500;
 /// Share of packets that may be missing, or late, at voice load before a figure is doubted.
 const TOLERATED: f64 = 0.001;
 
