@@ -1,7 +1,9 @@
 //! The TURN server against clients that do whatever the bytes say, with right credentials or without.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
+use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use webrtc_sip_core::crypto::CryptoProvider;
@@ -12,8 +14,8 @@ use webrtc_sip_core::stun::{
     long_term_key,
 };
 use webrtc_sip_core::turn::{
-    Answer, ClientTransport, Family, HEADROOM, Listener, PeerPolicy, Quota, RelayPort, RelaySocket, Tenant,
-    TokenAlgorithm, TokenKey, TurnConfig, TurnEvent, TurnServer,
+    Answer, Carried, ClientTransport, ConnectionId, Family, HEADROOM, Listener, PeerPolicy, Quota, RelayPort,
+    RelaySocket, Tenant, TokenAlgorithm, TokenKey, TurnConfig, TurnEvent, TurnServer,
 };
 
 const LISTENER: SocketId = SocketId(0);
@@ -21,14 +23,25 @@ const REALM: &str = "fuzz";
 const CLIENTS: u8 = 4;
 /// More than this is refused.
 const MAX_ALLOCATIONS: usize = 3;
+const MAX_CONNECTIONS: usize = 2;
+/// In a step: it is about TCP allocations.
+const TCP: u8 = 0x40;
 /// Longest packet of a step.
 const MAX_PACKET: usize = 1500;
+
+/// A connection with a peer, as its owner knows it.
+enum Connection {
+    Connecting,
+    Waiting,
+    Spliced(Arc<Carried>),
+}
 
 struct World {
     server: TurnServer,
     now: Instant,
     relays: Vec<RelaySocket>,
     next_socket: u32,
+    connections: BTreeMap<ConnectionId, Connection>,
     nonces: Vec<String>,
     transactions: u64,
 }
@@ -47,7 +60,7 @@ pub fn turn_server(data: &[u8]) {
     world.serve(true);
     let stats = world.server.stats();
     assert_eq!((stats.allocations, stats.reservations, stats.pending), (0, 0, 0), "nothing is left after a day");
-    assert!(world.relays.is_empty(), "and every socket is closed");
+    assert!(world.relays.is_empty() && world.connections.is_empty(), "and every socket is closed");
 }
 
 impl World {
@@ -72,6 +85,7 @@ impl World {
             max_allocations: MAX_ALLOCATIONS,
             max_permissions: 4,
             max_channels: 3,
+            max_connections: MAX_CONNECTIONS,
             ..TurnConfig::default()
         };
         let crypto = CryptoProvider::seeded(&[1; 32]);
@@ -81,12 +95,20 @@ impl World {
             server.handle_flow_opened(now, FlowId(u64::from(flow)), address_of(flow), transport);
         }
         let nonces = vec![String::new(); usize::from(CLIENTS)];
-        World { server, now, relays: Vec::new(), next_socket: 1, nonces, transactions: 0 }
+        World { server, now, relays: Vec::new(), next_socket: 1, connections: BTreeMap::new(), nonces, transactions: 0 }
     }
 
     /// Carries out one step and returns what it left of the bytes.
     fn step<'a>(&mut self, step: u8, who: u8, rest: &'a [u8]) -> &'a [u8] {
         let client = who % CLIENTS;
+        if step & TCP != 0 && step % 4 < 2 {
+            if step.is_multiple_of(4) {
+                self.peer_connects(who)
+            } else {
+                self.move_connection(who, step & 0x80 == 0)
+            }
+            return rest;
+        }
         match step % 6 {
             0 => {
                 self.now += Duration::from_secs(u64::from(who) * 4);
@@ -114,14 +136,42 @@ impl World {
             }
             _ => {
                 let (attributes, rest) = take(rest);
-                self.request(client, Method(u16::from(who >> 2) % 16), attributes);
+                self.request(client, Method(u16::from(who >> 2) % 16), attributes, step & TCP != 0);
                 rest
             }
         }
     }
 
+    fn peer_connects(&mut self, who: u8) {
+        let Some(relay) = self.relays.get(usize::from(who) % self.relays.len().max(1)) else { return };
+        let peer = SocketAddr::from(([203, 0, 113, who & 3], u16::from(who)));
+        if let Some(id) = self.server.handle_peer_connected(self.now, relay.socket, peer) {
+            self.connections.insert(id, Connection::Waiting);
+        }
+    }
+
+    /// A connection is made, or fails, or carries something, or is closed.
+    fn move_connection(&mut self, who: u8, well: bool) {
+        let index = usize::from(who) % self.connections.len().max(1);
+        let Some((&id, connection)) = self.connections.iter_mut().nth(index) else { return };
+        match connection {
+            Connection::Connecting => {
+                *connection = Connection::Waiting;
+                if !well {
+                    self.connections.remove(&id);
+                }
+                self.server.handle_connected(self.now, id, well);
+            }
+            Connection::Spliced(carried) if well => carried.add_sent(usize::from(who)),
+            _ => {
+                self.connections.remove(&id);
+                self.server.handle_connection_closed(self.now, id);
+            }
+        }
+    }
+
     /// A request with right credentials and these attributes.
-    fn request(&mut self, client: u8, method: Method, mut attributes: &[u8]) {
+    fn request(&mut self, client: u8, method: Method, mut attributes: &[u8], tcp: bool) {
         self.transactions += 1;
         let mut transaction = [0; 12];
         transaction[4..].copy_from_slice(&self.transactions.to_be_bytes());
@@ -130,7 +180,16 @@ impl World {
         let mut writer = MessageWriter::new(&mut packet, Class::Request, method, TransactionId(transaction))
             .expect("there is room for a header");
         if method == Method::ALLOCATE {
-            writer.put(Attribute::REQUESTED_TRANSPORT, &[17, 0, 0, 0]).expect("there is room");
+            writer.put(Attribute::REQUESTED_TRANSPORT, &[if tcp { 6 } else { 17 }, 0, 0, 0]).expect("there is room");
+        }
+        // Nothing that is drawn names a connection by chance.
+        let index = attributes.len() % self.connections.len().max(1);
+        if let (Method::CONNECTION_BIND, Some(id)) = (method, self.connections.keys().nth(index)) {
+            writer.put_u32(Attribute::CONNECTION_ID, id.0).expect("there is room");
+        }
+        if let (Method::CONNECT | Method::CREATE_PERMISSION, true) = (method, tcp) {
+            let peer = SocketAddr::from(([203, 0, 113, attributes.len() as u8 & 3], attributes.len() as u16));
+            writer.put_xor_address(Attribute::XOR_PEER_ADDRESS, peer).expect("there is room");
         }
         while let Some((&[high, low, len], after)) = attributes.split_first_chunk() {
             let (value, after) = after.split_at(after.len().min(usize::from(len)));
@@ -198,6 +257,18 @@ impl World {
                     assert_eq!(self.relays.len() + 1, before, "a socket is closed once");
                 }
                 TurnEvent::Ask { id, .. } => self.server.handle_server_answer(self.now, id, Answer::nothing()),
+                TurnEvent::Connect { id, socket, .. } => {
+                    assert!(self.relays.iter().any(|relay| relay.socket == socket), "it comes from a relayed address");
+                    self.connections.insert(id, Connection::Connecting);
+                }
+                TurnEvent::Splice { flow, connection, carried } => {
+                    let before = self.connections.insert(connection, Connection::Spliced(carried));
+                    assert!(matches!(before, Some(Connection::Waiting)), "both are there");
+                    self.server.handle_flow_opened(self.now, flow, address_of(flow.0 as u8), ClientTransport::Tcp);
+                }
+                TurnEvent::CloseConnection(id) => {
+                    assert!(self.connections.remove(&id).is_some(), "a connection is closed once");
+                }
                 TurnEvent::CloseFlow(_) | TurnEvent::Ended(_) => {}
             }
         }
@@ -221,6 +292,8 @@ impl World {
     fn check(&self) {
         let stats = self.server.stats();
         assert!(stats.allocations <= MAX_ALLOCATIONS, "{stats:?}");
+        assert!(stats.connections <= MAX_ALLOCATIONS * MAX_CONNECTIONS, "{stats:?}");
+        assert_eq!(stats.connections, self.connections.len(), "every connection has its allocation");
         let sockets: usize = self.server.allocations(self.now).map(|allocation| allocation.relayed.len()).sum();
         assert_eq!(sockets + stats.reservations, self.relays.len(), "every socket has its owner");
     }

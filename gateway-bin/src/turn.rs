@@ -37,6 +37,8 @@ pub(crate) fn server_config(
     server.limits.relay_sockets = turn.limits.relay_sockets;
     server.limits.connections = turn.limits.connections;
     server.limits.allocations_per_user = turn.limits.allocations_per_user;
+    // Media is UDP.
+    server.limits.peer_connections = 0;
     server
 }
 

@@ -27,9 +27,18 @@ impl ConnectionLimit {
         ConnectionLimit { places: Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS))), refused: Arc::default() }
     }
 
-    /// Connections that were closed at once because there were too many.
+    /// Connections that were closed at once, or not made, because there were too many.
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
+    }
+
+    /// A place for a connection that isn't accepted but made; none when there are too many.
+    pub fn take(&self) -> Option<OwnedSemaphorePermit> {
+        let permit = self.places.clone().try_acquire_owned().ok();
+        if permit.is_none() {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        permit
     }
 
     /// Waits for the next connection that there is a place for; it keeps the place as long as the permit lives.
@@ -40,9 +49,8 @@ impl ConnectionLimit {
                 tokio::time::sleep(PAUSE).await;
                 continue;
             };
-            let Ok(permit) = self.places.clone().try_acquire_owned() else {
+            let Some(permit) = self.take() else {
                 tracing::debug!(%remote, "a connection was refused: there are too many");
-                self.refused.fetch_add(1, Ordering::Relaxed);
                 continue;
             };
             return (stream, remote, permit);

@@ -2,6 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,11 +13,12 @@ use shell::http::Cut;
 use shell::tls::{TlsPurpose, TlsSettings};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use webrtc_sip_core::io::FlowId;
-use webrtc_sip_core::turn::{ClientTransport, frame_len};
+use webrtc_sip_core::turn::{ClientTransport, ConnectionId, frame_len};
 
 use crate::config::{Config, ConfigError};
+use crate::tcp::{Granted, set_options};
 use crate::worker::{Inbox, WorkerInput};
 
 /// Frames that may wait for a stream to take them: 100 ms of video at 20 Mbit/s. Those after them are dropped.
@@ -77,8 +79,7 @@ impl Connections {
     }
 
     async fn carry(&self, stream: TcpStream, remote: SocketAddr) {
-        // Packets are small and wait for nothing.
-        let _ = stream.set_nodelay(true);
+        set_options(&stream);
         let mut first = [0];
         match tokio::time::timeout(FIRST_BYTE_TIMEOUT, stream.peek(&mut first)).await {
             Ok(Ok(1)) => {}
@@ -94,46 +95,104 @@ impl Connections {
         }
     }
 
-    /// Carries frames both ways until either side closes.
+    /// Carries frames both ways until either side closes, or bytes once this is spliced with a peer's connection.
     async fn frames(&self, stream: impl AsyncRead + AsyncWrite, remote: SocketAddr, transport: ClientTransport) {
+        let (read_half, mut write_half) = tokio::io::split(stream);
+        let mut frames = Frames { stream: read_half, buffer: BytesMut::new(), idle: self.idle };
+        let Some(first) = frames.next().await else { return };
         let flow = FlowId(self.numbers.fetch_add(1, Ordering::Relaxed));
-        let worker = self.worker_of(remote);
+        let worker = self.worker_of(remote, &first);
         let (writer, to_write) = mpsc::channel(MAX_QUEUED_WRITES);
         if !worker.send(WorkerInput::FlowOpened { flow, remote, transport, writer }).await {
             return;
         }
-        let (read_half, write_half) = tokio::io::split(stream);
-        tokio::select! {
-            () = read(flow, read_half, worker, self.idle) => {}
-            () = write(write_half, to_write) => {}
+        let spliced = {
+            let mut writing = pin!(write(&mut write_half, to_write));
+            let granted = tokio::select! {
+                granted = read(flow, first, &mut frames, worker) => granted,
+                () = &mut writing => None,
+            };
+            match granted {
+                Some(Granted { spliced, writer }) => {
+                    // The last frame of the queue is the answer to the client's request.
+                    drop(writer);
+                    writing.await;
+                    Some(spliced)
+                }
+                None => None,
+            }
+        };
+        match spliced {
+            Some(spliced) => {
+                let connection = spliced.connection;
+                spliced.carry(frames.stream, write_half, frames.buffer).await;
+                worker.send(WorkerInput::ConnectionClosed(connection)).await;
+            }
+            None => {
+                worker.send(WorkerInput::FlowClosed(flow)).await;
+                // The other end closes as well when it likes to.
+                let _ = tokio::time::timeout(WRITE_TIMEOUT, write_half.shutdown()).await;
+            }
         }
-        worker.send(WorkerInput::FlowClosed(flow)).await;
     }
 
-    fn worker_of(&self, remote: SocketAddr) -> &Inbox {
+    /// The worker that knows the connection with a peer that a client wants this one to be bound to, whatever its address;
+    /// any other client's depends on that.
+    fn worker_of(&self, remote: SocketAddr, first: &[u8]) -> &Inbox {
+        let named = ConnectionId::to_bind(first).map(|id| usize::from(id.server_number()));
+        if let Some(worker) = named.and_then(|number| self.workers.get(number)) {
+            return worker;
+        }
         let mut hasher = DefaultHasher::new();
         remote.hash(&mut hasher);
         &self.workers[(hasher.finish() % self.workers.len() as u64) as usize]
     }
 }
 
-/// Cuts frames out of the stream until it ends, is silent for too long or isn't made of frames.
-async fn read(flow: FlowId, mut stream: impl AsyncRead + Unpin, worker: &Inbox, idle: Duration) {
-    let mut buffer = BytesMut::with_capacity(READ_BYTES);
-    loop {
-        while let Some(frame) = match next_frame(&mut buffer) {
-            Ok(frame) => frame,
-            Err(NotFrames) => return,
-        } {
-            if !worker.send(WorkerInput::Frame(flow, frame)).await {
-                return;
+/// A byte stream that is cut into frames.
+struct Frames<S> {
+    stream: S,
+    /// What was read and not cut yet.
+    buffer: BytesMut,
+    idle: Duration,
+}
+
+impl<S: AsyncRead + Unpin> Frames<S> {
+    /// The next one; none when the stream ends, is silent for too long or isn't made of frames.
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if let Some(frame) = next_frame(&mut self.buffer).ok()? {
+                return Some(frame);
+            }
+            self.buffer.reserve(READ_BYTES);
+            match tokio::time::timeout(self.idle, self.stream.read_buf(&mut self.buffer)).await {
+                Ok(Ok(1..)) => {}
+                _ => return None,
             }
         }
-        buffer.reserve(READ_BYTES);
-        match tokio::time::timeout(idle, stream.read_buf(&mut buffer)).await {
-            Ok(Ok(1..)) => {}
-            _ => return,
+    }
+}
+
+/// Hands frames to the worker until there are no more, or what follows them is for a peer.
+async fn read(
+    flow: FlowId,
+    first: Bytes,
+    frames: &mut Frames<impl AsyncRead + Unpin>,
+    worker: &Inbox,
+) -> Option<Granted> {
+    let mut frame = first;
+    loop {
+        if ConnectionId::to_bind(&frame).is_some() {
+            let (answer, answered) = oneshot::channel();
+            worker.send(WorkerInput::FrameToBind(flow, frame, answer)).await.then_some(())?;
+            // What comes next is a frame or isn't, as the worker decides.
+            if let Ok(granted) = answered.await {
+                return Some(granted);
+            }
+        } else {
+            worker.send(WorkerInput::Frame(flow, frame)).await.then_some(())?;
         }
+        frame = frames.next().await?;
     }
 }
 
@@ -150,7 +209,7 @@ fn next_frame(buffer: &mut BytesMut) -> Result<Option<Bytes>, NotFrames> {
 }
 
 /// Writes frames until the worker closes the queue or the other end takes no more.
-async fn write(mut stream: impl AsyncWrite + Unpin, mut frames: mpsc::Receiver<Bytes>) {
+async fn write(stream: &mut (impl AsyncWrite + Unpin), mut frames: mpsc::Receiver<Bytes>) {
     let mut batch = Vec::with_capacity(WRITE_BATCH);
     let mut bytes = BytesMut::new();
     while frames.recv_many(&mut batch, WRITE_BATCH).await > 0 {
@@ -165,8 +224,6 @@ async fn write(mut stream: impl AsyncWrite + Unpin, mut frames: mpsc::Receiver<B
             return;
         }
     }
-    // The other end closes as well when it likes to.
-    let _ = tokio::time::timeout(WRITE_TIMEOUT, stream.shutdown()).await;
 }
 
 #[cfg(test)]

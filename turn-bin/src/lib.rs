@@ -16,6 +16,7 @@ mod limits;
 mod metrics;
 mod relays;
 mod start;
+mod tcp;
 mod worker;
 
 pub use failure::{Broken, RunError, StartError};

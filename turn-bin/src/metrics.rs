@@ -6,6 +6,7 @@ use shell::accept::ConnectionLimit;
 use shell::metrics::{Exposition, Kind};
 use tokio::sync::oneshot;
 use webrtc_sip_core::io::DropCounters;
+use webrtc_sip_core::turn::ConnectionEnd;
 
 use crate::relays::Relays;
 use crate::worker::{ENDS, Inbox, WorkerInput, WorkerStats};
@@ -34,21 +35,22 @@ impl Metrics {
         load(page, &workers);
         traffic(page, &workers);
         ended(page, &workers);
+        ended_connections(page, &workers);
         drops(page, &workers);
     }
 
     fn process(&self, page: &mut Exposition) {
-        page.single(Kind::Gauge, "wst_relay_sockets", "UDP sockets bound for peers' packets.", self.relays.in_use());
         page.single(
             Kind::Gauge,
-            "wst_relay_sockets_allowed",
-            "The limit of UDP sockets for peers' packets.",
-            self.relays.limit(),
+            "wst_relay_sockets",
+            "Sockets bound for peers: of UDP, and of TCP that accept connections.",
+            self.relays.in_use(),
         );
+        page.single(Kind::Gauge, "wst_relay_sockets_allowed", "The limit of sockets for peers.", self.relays.limit());
         page.single(
             Kind::Counter,
             "wst_refused_connections_total",
-            "Connections closed because of limits.connections.",
+            "Connections closed or not made because of limits.connections.",
             self.connections.refused(),
         );
     }
@@ -63,6 +65,9 @@ fn load(page: &mut Exposition, workers: &[WorkerStats]) {
     };
     per_worker(Kind::Gauge, "wst_allocations", "Allocations.", |w| w.turn.allocations as u64);
     per_worker(Kind::Gauge, "wst_connections", "Connections over TCP and TLS.", |w| w.turn.flows as u64);
+    per_worker(Kind::Gauge, "wst_peer_connections", "Connections of TCP allocations with peers.", |w| {
+        w.turn.connections as u64
+    });
     per_worker(Kind::Gauge, "wst_reserved_ports", "Ports reserved for a second allocation.", |w| {
         w.turn.reservations as u64
     });
@@ -109,6 +114,15 @@ fn ended(page: &mut Exposition, workers: &[WorkerStats]) {
         (vec![("reason", reason.name())], count)
     });
     page.labelled(Kind::Counter, "wst_ended_allocations_total", "Allocations that ended, by reason.", samples);
+}
+
+fn ended_connections(page: &mut Exposition, workers: &[WorkerStats]) {
+    let samples = ConnectionEnd::ALL.iter().enumerate().map(|(index, reason)| {
+        let count: u64 = workers.iter().map(|stats| stats.turn.ended_connections[index]).sum();
+        (vec![("reason", reason.name())], count)
+    });
+    let help = "Connections of TCP allocations with peers that ended, by reason.";
+    page.labelled(Kind::Counter, "wst_ended_peer_connections_total", help, samples);
 }
 
 fn drops(page: &mut Exposition, workers: &[WorkerStats]) {

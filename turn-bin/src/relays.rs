@@ -36,9 +36,9 @@ struct Ports {
 
 /// A bound socket; its port and its place are free again when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Relay {
+pub(crate) struct Relay<S = UdpSocket> {
     /// Not blocking.
-    pub(crate) socket: UdpSocket,
+    pub(crate) socket: S,
     /// Its address as peers see it.
     pub(crate) address: SocketAddr,
     _lease: Lease,
@@ -122,9 +122,33 @@ impl Relays {
         self.limit
     }
 
-    /// Binds the sockets of a kind of port, in the order of their ports; `random` chooses where the search begins. None
+    /// Binds the UDP sockets of a kind of port, in the order of their ports; `random` chooses where the search begins. None
     /// when the ports or the places are used up.
     pub(crate) fn bind(&self, family: Family, kind: RelayPort, random: u32) -> Option<Vec<Relay>> {
+        self.bind_by(family, kind, random, |address| {
+            let socket = UdpSocket::bind(address)?;
+            socket.set_nonblocking(true)?;
+            Ok(socket)
+        })
+    }
+
+    /// The same for any port, with sockets of another sort. A port is free for both sorts or for none.
+    pub(crate) fn bind_one<S>(
+        &self,
+        family: Family,
+        random: u32,
+        bind: impl Fn(SocketAddr) -> io::Result<S>,
+    ) -> Option<Relay<S>> {
+        self.bind_by(family, RelayPort::Any, random, bind)?.pop()
+    }
+
+    fn bind_by<S>(
+        &self,
+        family: Family,
+        kind: RelayPort,
+        random: u32,
+        bind: impl Fn(SocketAddr) -> io::Result<S>,
+    ) -> Option<Vec<Relay<S>>> {
         let address = self.addresses.iter().find(|address| Family::of(SocketAddr::new(address.bound, 0)) == family)?;
         let ports = &address.ports;
         let mut start = random as usize % ports.taken().len();
@@ -139,7 +163,7 @@ impl Relays {
             let leases = leases.map(|(place, index)| Lease { ports: ports.clone(), index, _place: place });
             // Collected first: what isn't bound gives its port back.
             let leases: Vec<Lease> = leases.collect();
-            let relays: io::Result<Vec<Relay>> = leases.into_iter().map(|lease| address.bind(lease)).collect();
+            let relays: io::Result<Vec<_>> = leases.into_iter().map(|lease| address.bind(lease, &bind)).collect();
             match relays {
                 Ok(relays) => return Some(relays),
                 // Another program has it: go on behind it.
@@ -151,10 +175,9 @@ impl Relays {
 }
 
 impl RelayAddress {
-    fn bind(&self, lease: Lease) -> io::Result<Relay> {
+    fn bind<S>(&self, lease: Lease, bind: impl Fn(SocketAddr) -> io::Result<S>) -> io::Result<Relay<S>> {
         let port = self.ports.port(lease.index);
-        let socket = UdpSocket::bind((self.bound, port))?;
-        socket.set_nonblocking(true)?;
+        let socket = bind(SocketAddr::new(self.bound, port))?;
         Ok(Relay { socket, address: SocketAddr::new(self.external, port), _lease: lease })
     }
 }

@@ -88,10 +88,10 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         }
     }
     let relays = Arc::new(Relays::new(&config));
-    let workers = start_workers(&config, count, &mut bound, &relays)?;
+    let limit = ConnectionLimit::new(config.limits.connections);
+    let workers = start_workers(&config, count, &mut bound, &relays, &limit)?;
 
     let (cut, uncut) = Cut::new();
-    let limit = ConnectionLimit::new(config.limits.connections);
     let inboxes: Vec<_> = workers.iter().map(|worker| worker.inbox().clone()).collect();
     let idle = Duration::from_secs(config.limits.lifetime_seconds) + IDLE_GRACE;
     let connections = Connections::new(inboxes.clone(), tls.clone(), limit.clone(), idle, uncut.clone());
@@ -137,6 +137,7 @@ fn start_workers(
     count: usize,
     bound: &mut [Bound],
     relays: &Arc<Relays>,
+    limit: &ConnectionLimit,
 ) -> io::Result<Vec<WorkerHandle>> {
     let listeners: Vec<Listener> = bound
         .iter()
@@ -161,6 +162,7 @@ fn start_workers(
         max_allocations: config.limits.relay_sockets,
         max_permissions: config.limits.permissions,
         max_channels: config.limits.channels,
+        max_connections: config.limits.peer_connections,
         max_refusals: config.limits.refusals_per_second,
         ..TurnConfig::default()
     };
@@ -170,7 +172,8 @@ fn start_workers(
         let sockets = bound.iter_mut().enumerate();
         let sockets = sockets.filter_map(|(index, bound)| Some((SocketId(index as u32), bound.udp.pop()?)));
         let turn = TurnConfig { server_number: worker as u8, ..turn.clone() };
-        WorkerHandle::start(sockets.collect(), turn, ledger.clone(), relays.clone(), mailbox, inboxes.clone())
+        let (ledger, relays, limit) = (ledger.clone(), relays.clone(), limit.clone());
+        WorkerHandle::start(sockets.collect(), turn, ledger, relays, limit, mailbox, inboxes.clone())
     };
     mailboxes.into_iter().enumerate().map(start).collect()
 }

@@ -5,7 +5,7 @@ mod common;
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
-use common::{Echo, start_with};
+use common::{Echo, start_with, until_nothing_is_left};
 use shell::config::Secret;
 use shell::program::Service;
 use shell::testing::CertificateFiles;
@@ -56,6 +56,27 @@ async fn ports_reserved_for_rtcp_are_had_from_any_worker() {
     if let Some(text) = relay(server.listen[0], peers[0].address, &["-m", "4", "-n", "50"]) {
         assert_all_came_back(&text, 200);
     }
+    server.stop().await.expect("nothing broke");
+}
+
+/// RFC 6062: pairs of clients whose allocations connect to each other, each with a connection for data.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_lost_over_tcp_allocations() {
+    let files = CertificateFiles::new("wst-coturn-tcp");
+    files.renew();
+    let server = start_with(|config| {
+        config.workers = 4;
+        config.tls = Some(files.tls());
+    })
+    .await;
+    // Clients' connections over TCP, and with -S over TLS.
+    for flags in [&["-T"][..], &["-T", "-S"]] {
+        let Some(text) = relay(server.listen[0], server.listen[0], &[&["-m", "2", "-n", "50"], flags].concat()) else {
+            break;
+        };
+        assert_all_came_back(&text, 100);
+    }
+    until_nothing_is_left(&server, &["wst_peer_connections", "wst_connections", "wst_relay_sockets "]);
     server.stop().await.expect("nothing broke");
 }
 

@@ -41,6 +41,7 @@ fn check_numbers(config: &Config) -> Result<(), ConfigError> {
     within("limits.bytes_per_second_per_user", limits.bytes_per_second_per_user, 0..=TERABYTE)?;
     within("limits.permissions", limits.permissions, 1..=1000)?;
     within("limits.channels", limits.channels, 1..=1000)?;
+    within("limits.peer_connections", limits.peer_connections, 0..=1000)?;
     within("limits.refusals_per_second", limits.refusals_per_second, 1..=1_000_000)?;
     // RFC 8656 section 7.2: nothing shorter than the default lifetime is granted.
     within("limits.lifetime_seconds", limits.lifetime_seconds, 600..=DAY)?;

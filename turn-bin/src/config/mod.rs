@@ -116,6 +116,7 @@ pub struct Limits {
     pub bytes_per_second_per_user: u64,
     pub permissions: usize,
     pub channels: usize,
+    pub peer_connections: usize,
     pub refusals_per_second: u32,
     pub lifetime_seconds: u64,
 }

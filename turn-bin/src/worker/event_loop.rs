@@ -14,8 +14,12 @@ use tokio::sync::{mpsc, oneshot};
 use webrtc_sip_core::crypto::CryptoProvider;
 use webrtc_sip_core::ids::RequestId;
 use webrtc_sip_core::io::{DropCounters, DropReason, FlowId, PacketBuf, SocketId, Transmit};
-use webrtc_sip_core::turn::{AllocationRecord, BindRelay, HEADROOM, MAX_FRAME_LEN, RelaySocket, TurnEvent, TurnServer};
+use webrtc_sip_core::turn::{
+    AllocationRecord, BindRelay, Carried, ConnectionId, HEADROOM, MAX_FRAME_LEN, RelaySocket, RelayTransport,
+    TurnEvent, TurnServer,
+};
 
+use super::peers::Peers;
 use super::{ENDS, Inbox, Mailbox, WorkerInput, WorkerStats};
 use crate::relays::{Relay, Relays};
 
@@ -53,6 +57,7 @@ pub(super) struct Worker {
     /// Where frames for a connection go.
     flows: HashMap<FlowId, mpsc::Sender<Bytes>>,
     relays: Arc<Relays>,
+    peers: Peers,
     crypto: CryptoProvider,
     inbox: mpsc::Receiver<WorkerInput>,
     drained: Option<oneshot::Sender<()>>,
@@ -68,7 +73,7 @@ impl Worker {
         server: TurnServer,
         listeners: Vec<(SocketId, UdpSocket)>,
         relays: Arc<Relays>,
-        crypto: CryptoProvider,
+        peers: Peers,
         mailbox: Mailbox,
         workers: Vec<Inbox>,
     ) -> io::Result<Self> {
@@ -85,7 +90,8 @@ impl Worker {
             sockets: listeners.into_iter().map(|(id, socket)| (id, Socket::Listener(socket))).collect(),
             flows: HashMap::new(),
             relays,
-            crypto,
+            peers,
+            crypto: CryptoProvider::system(),
             inbox,
             drained: None,
             stopping: false,
@@ -162,6 +168,11 @@ impl Worker {
                     frames += 1;
                     self.take_frame(flow, &frame, storage);
                 }
+                Ok(WorkerInput::FrameToBind(flow, frame, answer)) => {
+                    frames += 1;
+                    self.peers.binds(flow, answer);
+                    self.take_frame(flow, &frame, storage);
+                }
                 Ok(input) => self.take_input(input),
                 Err(TryRecvError::Empty) => return frames,
                 Err(TryRecvError::Disconnected) => {
@@ -191,10 +202,23 @@ impl Worker {
                 self.flows.insert(flow, writer);
                 self.server.handle_flow_opened(now, flow, remote, transport);
             }
-            WorkerInput::Frame(..) => unreachable!("frames have a method of their own"),
+            WorkerInput::Frame(..) | WorkerInput::FrameToBind(..) => unreachable!("frames have a method of their own"),
             WorkerInput::FlowClosed(flow) => {
                 self.flows.remove(&flow);
                 self.server.handle_flow_closed(now, flow);
+            }
+            WorkerInput::PeerConnected { socket, peer, stream } => {
+                if let Some(id) = self.server.handle_peer_connected(now, socket, peer) {
+                    self.peers.keep(id, stream);
+                }
+            }
+            WorkerInput::Connected(id, stream) => {
+                let connected = self.peers.connected(id, stream);
+                self.server.handle_connected(now, id, connected);
+            }
+            WorkerInput::ConnectionClosed(id) => {
+                self.peers.close(id);
+                self.server.handle_connection_closed(now, id);
             }
             WorkerInput::Reload(permitted) => {
                 self.server.set_tenants(&permitted.tenants);
@@ -224,12 +248,23 @@ impl Worker {
             match event {
                 TurnEvent::Request { id, bind } => self.bind(now, id, &bind),
                 TurnEvent::Ask { id, server, question } => self.ask(now, id, server, question),
-                TurnEvent::CloseSocket(socket) => drop(self.sockets.remove(&socket)),
+                TurnEvent::CloseSocket(socket) => {
+                    self.sockets.remove(&socket);
+                    self.peers.close_relay(socket);
+                }
+                TurnEvent::Connect { id, socket, peer } => {
+                    if !self.peers.connect(id, socket, peer) {
+                        self.server.handle_connected(now, id, false);
+                    }
+                }
+                TurnEvent::Splice { flow, connection, carried } => self.splice(now, flow, connection, carried),
+                TurnEvent::CloseConnection(id) => self.peers.close(id),
                 // The task of the connection sees its queue closed and ends.
                 TurnEvent::CloseFlow(flow) => drop(self.flows.remove(&flow)),
                 TurnEvent::Ended(record) => self.ended(&record),
             }
         }
+        self.peers.all_answered();
         if self.server.stats().allocations == 0
             && let Some(drained) = self.drained.take()
         {
@@ -246,7 +281,35 @@ impl Worker {
         }
     }
 
+    fn splice(&mut self, now: Instant, flow: FlowId, id: ConnectionId, carried: Arc<Carried>) {
+        let spliced = match self.flows.remove(&flow) {
+            Some(writer) => self.peers.splice(flow, writer, id, carried),
+            None => false,
+        };
+        if !spliced {
+            self.peers.close(id);
+            self.server.handle_connection_closed(now, id);
+        }
+    }
+
     fn bind(&mut self, now: Instant, id: RequestId, wanted: &BindRelay) {
+        let bound = match wanted.transport {
+            RelayTransport::Udp => self.bind_udp(wanted),
+            RelayTransport::Tcp => self.listen(wanted),
+        };
+        self.server.handle_answer(now, id, &bound);
+    }
+
+    fn listen(&mut self, wanted: &BindRelay) -> Vec<RelaySocket> {
+        let mut listening = Vec::new();
+        for family in &wanted.families {
+            let (socket, random) = (self.draw_socket_id(), self.crypto.u32());
+            listening.extend(self.peers.listen(&self.relays, *family, random, socket));
+        }
+        listening
+    }
+
+    fn bind_udp(&mut self, wanted: &BindRelay) -> Vec<RelaySocket> {
         let mut bound = Vec::new();
         for family in &wanted.families {
             for relay in self.relays.bind(*family, wanted.port, self.crypto.u32()).into_iter().flatten() {
@@ -260,12 +323,12 @@ impl Worker {
                 }
             }
         }
-        self.server.handle_answer(now, id, &bound);
+        bound
     }
 
     /// A number that no socket has.
     pub(super) fn draw_socket_id(&mut self) -> SocketId {
-        while self.sockets.contains_key(&self.next_socket) {
+        while self.sockets.contains_key(&self.next_socket) || self.peers.has_relay(self.next_socket) {
             self.next_socket = SocketId(self.next_socket.0.wrapping_add(1));
         }
         let drawn = self.next_socket;
@@ -321,6 +384,7 @@ fn log_allocation(record: &AllocationRecord) {
         realm = &*allocation.realm,
         user = pseudonym(&allocation.user),
         transport = allocation.transport.name(),
+        relay_transport = allocation.relay_transport.name(),
         duration_ms = allocation.age.as_millis() as u64,
         packets_sent = allocation.sent.packets,
         bytes_sent = allocation.sent.bytes,

@@ -7,22 +7,28 @@ use std::thread::JoinHandle;
 use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
+use shell::accept::ConnectionLimit;
 use shell::epoll::{Poll, Waker};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use webrtc_sip_core::crypto::CryptoProvider;
 use webrtc_sip_core::ids::RequestId;
 use webrtc_sip_core::io::{DropCounters, FlowId, SocketId};
 use webrtc_sip_core::turn::{
-    AllocationEnd, Answer, ClientTransport, Ledger, PeerPolicy, Question, Tenants, TurnConfig, TurnServer, TurnStats,
+    AllocationEnd, Answer, ClientTransport, ConnectionId, Ledger, PeerPolicy, Question, Tenants, TurnConfig,
+    TurnServer, TurnStats,
 };
 
 use crate::relays::{Relay, Relays};
+use crate::tcp::{Granted, PeerStream};
 
 mod event_loop;
 mod handover;
+mod peers;
 
 use event_loop::Worker;
+use peers::Peers;
 
 /// Inputs that may wait for one worker: bursts of frames. A connection whose worker is behind isn't read meanwhile.
 const MAX_QUEUED: usize = 4096;
@@ -37,8 +43,17 @@ pub(crate) enum WorkerInput {
     FlowOpened { flow: FlowId, remote: SocketAddr, transport: ClientTransport, writer: mpsc::Sender<Bytes> },
     /// A frame from it.
     Frame(FlowId, Bytes),
+    /// The same, and it is a request to be bound to a peer's connection. The sender is answered when it was granted, and
+    /// dropped when it wasn't.
+    FrameToBind(FlowId, Bytes, oneshot::Sender<Granted>),
     /// It is closed.
     FlowClosed(FlowId),
+    /// A peer connected to a relayed address.
+    PeerConnected { socket: SocketId, peer: SocketAddr, stream: PeerStream },
+    /// A peer that was to be connected to was reached, or not.
+    Connected(ConnectionId, Option<PeerStream>),
+    /// A connection with a peer, and the client's with it, is closed.
+    ConnectionClosed(ConnectionId),
     /// A question of another worker's server.
     Question { asker: u8, id: RequestId, question: Question },
     /// The answer to one of ours, with the sockets that it names, in their order.
@@ -142,20 +157,22 @@ impl Inbox {
 }
 
 impl WorkerHandle {
-    /// Starts the thread of a worker, which serves these listening sockets and knows the inboxes of all.
+    /// Starts the thread of a worker, which serves these listening sockets and knows the inboxes of all. Connections with peers
+    /// take places of `limit`, and are served by the runtime that this is called on.
     pub(crate) fn start(
         listeners: Vec<(SocketId, UdpSocket)>,
         config: TurnConfig,
         ledger: Arc<Ledger>,
         relays: Arc<Relays>,
+        limit: ConnectionLimit,
         mailbox: Mailbox,
         workers: Vec<Inbox>,
     ) -> io::Result<Self> {
-        let crypto = CryptoProvider::system();
         let (number, inbox) = (config.server_number, mailbox.inbox.clone());
-        let server = TurnServer::new(Instant::now(), SystemTime::now(), config, crypto.clone());
+        let server = TurnServer::new(Instant::now(), SystemTime::now(), config, CryptoProvider::system());
         let server = server.counting_in(ledger);
-        let worker = Worker::new(number, server, listeners, relays, crypto, mailbox, workers)?;
+        let peers = Peers::new(Handle::current(), inbox.clone(), limit);
+        let worker = Worker::new(number, server, listeners, relays, peers, mailbox, workers)?;
         let thread = std::thread::Builder::new().name(format!("turn-{number}")).spawn(move || worker.run())?;
         Ok(WorkerHandle { inbox, thread: Some(thread) })
     }

@@ -8,12 +8,14 @@ use webrtc_sip_core::stun::{
     Attribute, Class, IntegrityAlgorithm, Message, MessageWriter, Method, PasswordAlgorithm, TransactionId,
     long_term_key,
 };
-use webrtc_sip_core::turn::frame_len;
+use webrtc_sip_core::turn::{ConnectionId, frame_len};
 
 use super::PATIENCE;
 
 /// REQUESTED-TRANSPORT of UDP (RFC 8656 section 18.7).
 const UDP: u32 = 17 << 24;
+/// The same of TCP (RFC 6062 section 4.1).
+const TCP: u32 = 6 << 24;
 const CHANNEL: u16 = 0x4001;
 
 enum Link {
@@ -70,18 +72,72 @@ impl Client {
 
     /// The same with these attributes; the whole answer.
     pub(crate) fn allocate_with(&mut self, attributes: &[(Attribute, &[u8])]) -> Result<Vec<u8>, u16> {
+        self.allocate_over(UDP, attributes)
+    }
+
+    /// Asks for a TCP allocation; its relayed address.
+    pub(crate) fn allocate_tcp(&mut self) -> Result<SocketAddr, u16> {
+        let answer = self.allocate_over(TCP, &[])?;
+        let relayed = Message::parse(&answer).expect("it is a message").xor_address(Attribute::XOR_RELAYED_ADDRESS);
+        Ok(relayed.expect("it is an address").expect("it is there"))
+    }
+
+    fn allocate_over(&mut self, transport: u32, attributes: &[(Attribute, &[u8])]) -> Result<Vec<u8>, u16> {
         let write = |writer: &mut MessageWriter<'_, '_>| {
-            writer.put_u32(Attribute::REQUESTED_TRANSPORT, UDP).expect("it fits");
+            writer.put_u32(Attribute::REQUESTED_TRANSPORT, transport).expect("it fits");
             for (attribute, value) in attributes {
                 writer.put(*attribute, value).expect("it fits");
             }
         };
-        let answer = self.request(Method::ALLOCATE, write);
+        self.introduced_request(Method::ALLOCATE, write)
+    }
+
+    /// A request of somebody who hasn't said yet who they are; the answer to it where it succeeds.
+    fn introduced_request(
+        &mut self,
+        method: Method,
+        write: impl Fn(&mut MessageWriter<'_, '_>),
+    ) -> Result<Vec<u8>, u16> {
+        let answer = self.request(method, &write);
         let challenge = Message::parse(&answer).expect("it is a message");
         let text = |attribute| challenge.text(attribute).expect("it is text").map(str::to_owned);
         self.challenge = text(Attribute::REALM).zip(text(Attribute::NONCE));
-        let answer = self.request(Method::ALLOCATE, write);
+        let answer = self.request(method, write);
         outcome(&answer).map(|()| answer)
+    }
+
+    pub(crate) fn permit(&mut self, peer: SocketAddr) -> Result<(), u16> {
+        outcome(&self.request(Method::CREATE_PERMISSION, |writer| {
+            writer.put_xor_address(Attribute::XOR_PEER_ADDRESS, peer).expect("it fits");
+        }))
+    }
+
+    /// Has the server connect to a peer.
+    pub(crate) fn connect(&mut self, peer: SocketAddr) -> Result<ConnectionId, u16> {
+        let answer = self.request(Method::CONNECT, |writer| {
+            writer.put_xor_address(Attribute::XOR_PEER_ADDRESS, peer).expect("it fits");
+        });
+        outcome(&answer).map(|()| connection_id(&Message::parse(&answer).expect("it is a message")))
+    }
+
+    /// The next peer that the server says has connected.
+    pub(crate) fn attempt(&mut self) -> (SocketAddr, ConnectionId) {
+        let bytes = self.read();
+        let message = Message::parse(&bytes).expect("it is a message");
+        assert_eq!((message.class(), message.method()), (Class::Indication, Method::CONNECTION_ATTEMPT));
+        let peer = message.xor_address(Attribute::XOR_PEER_ADDRESS).expect("it is an address").expect("it is there");
+        (peer, connection_id(&message))
+    }
+
+    /// Makes this connection the client's end of one with a peer.
+    pub(crate) fn bind_connection(mut self, id: ConnectionId) -> Result<TcpStream, u16> {
+        self.introduced_request(Method::CONNECTION_BIND, |writer| {
+            writer.put_u32(Attribute::CONNECTION_ID, id.0).expect("it fits");
+        })?;
+        match self.link {
+            Link::Tcp(stream) => Ok(stream),
+            Link::Udp(_) => panic!("datagrams carry no connection"),
+        }
     }
 
     /// Binds the channel that [`Self::send`] sends to.
@@ -164,6 +220,10 @@ impl Client {
             }
         }
     }
+}
+
+fn connection_id(message: &Message<'_>) -> ConnectionId {
+    ConnectionId(message.u32(Attribute::CONNECTION_ID).expect("it is a number").expect("it is there"))
 }
 
 fn outcome(answer: &[u8]) -> Result<(), u16> {

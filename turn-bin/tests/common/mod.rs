@@ -1,4 +1,4 @@
-//! A server on free ports, a peer that sends everything back, and a client.
+//! A server on free ports, what it says about itself, a peer that sends everything back, and a client.
 
 // Each test program is compiled with all of this and uses a part of it.
 #![allow(dead_code)]
@@ -10,7 +10,7 @@ use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use turn_bin::config::{Config, Secret, User};
 use turn_bin::{Running, start};
@@ -50,6 +50,16 @@ pub(crate) fn metric(http: SocketAddr, name: &str, label: &str) -> u64 {
     let page = get(http, "/metrics");
     let samples = page.lines().filter(|line| line.starts_with(name) && line.contains(label));
     samples.map(|line| line.rsplit(' ').next().expect("a value").parse::<u64>().expect("a number")).sum()
+}
+
+/// Waits until these gauges are 0.
+pub(crate) fn until_nothing_is_left(server: &Running, gauges: &[&str]) {
+    let begun = Instant::now();
+    for gauge in gauges {
+        while metric(server.http.expect("it is configured"), gauge, "") > 0 {
+            assert!(begun.elapsed() < PATIENCE, "{gauge} isn't 0");
+        }
+    }
 }
 
 /// Sends every datagram back to where it came from.

@@ -12,7 +12,8 @@ use crate::stun::{IntegrityAlgorithm, Key, TransactionId};
 
 use super::Family;
 use super::auth::account_of;
-use super::event::{AllocationSummary, ClientTransport, RelaySocket, Traffic};
+use super::connection::Connection;
+use super::event::{AllocationSummary, ClientTransport, RelaySocket, RelayTransport, Traffic};
 use super::ledger::Seat;
 use super::quota::Account;
 use super::reply::Code;
@@ -49,6 +50,7 @@ pub(super) struct Terms {
     pub(super) client: ClientPath,
     pub(super) remote: SocketAddr,
     pub(super) transport: ClientTransport,
+    pub(super) relay_transport: RelayTransport,
     pub(super) owner: Owner,
     /// Where it is counted.
     pub(super) seat: Seat,
@@ -70,6 +72,8 @@ pub(super) struct Allocation {
     pub(super) received: Traffic,
     permissions: SmallVec<[Permission; 1]>,
     channels: SmallVec<[Channel; 1]>,
+    /// With peers, where the allocation is one of TCP.
+    pub(super) connections: Vec<Connection>,
 }
 
 #[derive(Clone, Copy)]
@@ -125,11 +129,15 @@ impl Allocation {
             received: Traffic::default(),
             permissions: SmallVec::new(),
             channels: SmallVec::new(),
+            connections: Vec::new(),
         }
     }
 
-    /// The socket from which peers of this family are reached.
-    pub(super) fn relay_for(&self, peer: SocketAddr) -> Option<SocketId> {
+    /// The socket from which peers of this family are reached; none where the allocation is of another transport.
+    pub(super) fn relay_for(&self, transport: RelayTransport, peer: SocketAddr) -> Option<SocketId> {
+        if self.terms.relay_transport != transport {
+            return None;
+        }
         let family = Family::of(peer);
         self.relays.iter().find(|relay| Family::of(relay.address) == family).map(|relay| relay.socket)
     }
@@ -195,17 +203,28 @@ impl Allocation {
         Some(channel.number)
     }
 
+    /// Adds what a connection carried until its end.
+    pub(super) fn count_carried(&mut self, (sent, received): (u64, u64)) {
+        self.sent.bytes += sent;
+        self.received.bytes += received;
+    }
+
     pub(super) fn summary(&self, now: Instant) -> AllocationSummary {
+        let carried = |traffic: Traffic, way: fn((u64, u64)) -> u64| {
+            let bytes: u64 = self.connections.iter().map(|connection| way(connection.carried.bytes())).sum();
+            Traffic { bytes: traffic.bytes + bytes, ..traffic }
+        };
         AllocationSummary {
             id: self.id,
             realm: self.terms.owner.realm.clone(),
             user: self.terms.owner.user.clone(),
             client: self.terms.remote,
             transport: self.terms.transport,
+            relay_transport: self.terms.relay_transport,
             relayed: self.relays.iter().map(|relay| relay.address).collect(),
             age: now.saturating_duration_since(self.started),
-            sent: self.sent,
-            received: self.received,
+            sent: carried(self.sent, |(sent, _)| sent),
+            received: carried(self.received, |(_, received)| received),
         }
     }
 }

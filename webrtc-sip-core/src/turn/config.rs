@@ -36,6 +36,8 @@ pub struct TurnConfig {
     pub max_permissions: usize,
     /// Channels that one allocation may have at a time.
     pub max_channels: usize,
+    /// Connections with peers that one allocation may have at a time (RFC 6062). 0: there are no TCP allocations.
+    pub max_connections: usize,
     /// Answers to unauthenticated requests a second, for each network of clients (a /24, a /56).
     pub max_refusals: u32,
     /// Where clients may find out how their NAT behaves (RFC 5780).
@@ -64,6 +66,7 @@ impl Default for TurnConfig {
             max_allocations: 10_000,
             max_permissions: 64,
             max_channels: 64,
+            max_connections: 16,
             max_refusals: 100,
             discovery: None,
         }

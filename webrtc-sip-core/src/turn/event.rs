@@ -9,12 +9,13 @@ use smallvec::SmallVec;
 use crate::ids::{AllocationId, RequestId};
 use crate::io::{FlowId, SocketId};
 
+use super::connection::{Carried, ConnectionEnd, ConnectionId};
 use super::{Family, Question};
 
 /// What a server wants of its owner.
 #[derive(Debug)]
 pub enum TurnEvent {
-    /// Bind UDP sockets and answer by [`super::TurnServer::handle_answer`].
+    /// Bind sockets and answer by [`super::TurnServer::handle_answer`].
     Request {
         /// To answer with.
         id: RequestId,
@@ -31,8 +32,31 @@ pub enum TurnEvent {
         /// What is asked.
         question: Question,
     },
-    /// This relay socket is no longer needed.
+    /// This relay socket is no longer needed. Connections that were made through it are closed by events of their own.
     CloseSocket(SocketId),
+    /// Connect to a peer from the address of a relay socket of TCP, and say by
+    /// [`super::TurnServer::handle_connected`] whether it could be reached.
+    Connect {
+        /// The connection's number from now on.
+        id: ConnectionId,
+        /// The relay socket.
+        socket: SocketId,
+        /// The peer.
+        peer: SocketAddr,
+    },
+    /// Carry bytes between a client's connection and one with a peer, both ways and as they come, until either is closed
+    /// ([`super::TurnServer::handle_connection_closed`] then). What the server has sent to the flow goes before, what the
+    /// flow brought after the frame that led to this belongs to the peer, and the flow is none of the server's any more.
+    Splice {
+        /// The client's.
+        flow: FlowId,
+        /// The peer's.
+        connection: ConnectionId,
+        /// To count the bytes by.
+        carried: Arc<Carried>,
+    },
+    /// Close this connection with a peer, or stop connecting, and close what it is spliced with.
+    CloseConnection(ConnectionId),
     /// This client's connection is no longer needed.
     CloseFlow(FlowId),
     /// An allocation is over.
@@ -42,10 +66,32 @@ pub enum TurnEvent {
 /// Which relay sockets are wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BindRelay {
+    /// What they carry. With TCP, the owner listens, and reports every connection by
+    /// [`super::TurnServer::handle_peer_connected`]; [`TurnEvent::Connect`] connects from the same address.
+    pub transport: RelayTransport,
     /// One socket of each of these families.
     pub families: SmallVec<[Family; 2]>,
     /// The kind of port.
     pub port: RelayPort,
+}
+
+/// How an allocation talks to peers (REQUESTED-TRANSPORT, RFC 8656 section 18.8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RelayTransport {
+    /// UDP datagrams.
+    Udp,
+    /// TCP connections (RFC 6062).
+    Tcp,
+}
+
+impl RelayTransport {
+    /// A stable name for logs and metric labels.
+    pub fn name(self) -> &'static str {
+        match self {
+            RelayTransport::Udp => "udp",
+            RelayTransport::Tcp => "tcp",
+        }
+    }
 }
 
 /// Which port a relay socket shall have (RFC 8656 section 7.2).
@@ -126,7 +172,7 @@ impl AllocationEnd {
 /// What went through an allocation, one way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
-    /// Datagrams relayed.
+    /// Datagrams relayed; connections have none.
     pub packets: u64,
     /// Bytes in them, without TURN's own.
     pub bytes: u64,
@@ -145,6 +191,8 @@ pub struct AllocationSummary {
     pub client: SocketAddr,
     /// How it talks to us.
     pub transport: ClientTransport,
+    /// How it talks to peers.
+    pub relay_transport: RelayTransport,
     /// Its relayed addresses.
     pub relayed: SmallVec<[SocketAddr; 2]>,
     /// Its age.
@@ -175,6 +223,10 @@ pub struct TurnStats {
     pub reservations: usize,
     /// Allocations that wait for their sockets now.
     pub pending: usize,
+    /// Connections with peers now, those that are being made included.
+    pub connections: usize,
+    /// Connections with peers that ended since the start, for each of [`ConnectionEnd::ALL`].
+    pub ended_connections: [u64; ConnectionEnd::ALL.len()],
     /// Allocations made since the start.
     pub allocated: u64,
     /// Requests answered with success since the start.

@@ -28,6 +28,7 @@ mod allocation;
 mod auth;
 mod bucket;
 mod config;
+mod connection;
 mod discovery;
 mod event;
 mod frame;
@@ -40,6 +41,7 @@ mod refusals;
 mod relay;
 mod reply;
 mod requests;
+mod tcp;
 mod tenant;
 #[cfg(test)]
 mod tests;
@@ -48,9 +50,10 @@ mod token;
 
 pub use auth::time_limited_credentials;
 pub use config::{Discovery, Family, Listener, TurnConfig};
+pub use connection::{Carried, ConnectionEnd, ConnectionId};
 pub use event::{
-    AllocationEnd, AllocationRecord, AllocationSummary, BindRelay, ClientTransport, RelayPort, RelaySocket, Traffic,
-    TurnEvent, TurnStats,
+    AllocationEnd, AllocationRecord, AllocationSummary, BindRelay, ClientTransport, RelayPort, RelaySocket,
+    RelayTransport, Traffic, TurnEvent, TurnStats,
 };
 pub use frame::{FramingError, MAX_FRAME_LEN, frame_len};
 pub use handover::{Answer, Question};
@@ -66,6 +69,7 @@ use allocation::{Allocation, ClientPath};
 use nonce::Nonces;
 use reply::Reply;
 use requests::{Pending, Reservation};
+use tcp::TcpRelaying;
 use tenant::Realms;
 
 /// Room that a received packet needs before it, for the header that it is passed on with.
@@ -83,6 +87,7 @@ enum Deadline {
     Allocation(AllocationKey),
     Pending(RequestId),
     Reservation([u8; 8]),
+    Connection(ConnectionId),
 }
 
 /// A client's connection.
@@ -107,6 +112,7 @@ pub struct TurnServer {
     pending: BTreeMap<RequestId, Pending>,
     pending_clients: HashMap<ClientPath, RequestId>,
     reservations: HashMap<[u8; 8], Reservation>,
+    tcp: TcpRelaying,
     timers: TimerQueue<Deadline>,
     outgoing: VecDeque<(Transmit, Reply)>,
     events: VecDeque<TurnEvent>,
@@ -145,6 +151,7 @@ impl TurnServer {
             pending: BTreeMap::new(),
             pending_clients: HashMap::new(),
             reservations: HashMap::new(),
+            tcp: TcpRelaying::default(),
             timers: TimerQueue::default(),
             outgoing: VecDeque::new(),
             events: VecDeque::new(),
@@ -175,9 +182,10 @@ impl TurnServer {
         self.realms = Realms::new(tenants);
     }
 
-    /// Takes over which peers may be reached; it holds for every packet from now on.
+    /// Takes over which peers may be reached; it holds for every packet from now on, and for every connection.
     pub fn set_peers(&mut self, peers: PeerPolicy) {
         self.config.peers = peers;
+        self.end_forbidden_connections();
     }
 
     /// A datagram at a listening socket or a relay socket. Where the packet, rewritten in place, is to be sent now, if
@@ -241,6 +249,7 @@ impl TurnServer {
             match deadline {
                 Deadline::Allocation(key) => self.end(now, key, AllocationEnd::Expired),
                 Deadline::Pending(request) => self.give_up(request),
+                Deadline::Connection(id) => self.connection_due(id),
                 Deadline::Reservation(token) => {
                     if let Some(reservation) = self.reservations.remove(&token) {
                         self.events.push_back(TurnEvent::CloseSocket(reservation.relay.socket));
@@ -296,11 +305,15 @@ impl TurnServer {
 
     /// Gauges and counters.
     pub fn stats(&self) -> TurnStats {
+        let (sent, received) = self.tcp.carried.both();
         TurnStats {
             allocations: self.allocations.len(),
             flows: self.flows.len(),
             reservations: self.reservations.len(),
             pending: self.pending.len(),
+            connections: self.tcp.connections.len(),
+            sent: Traffic { bytes: self.stats.sent.bytes + sent, ..self.stats.sent },
+            received: Traffic { bytes: self.stats.received.bytes + received, ..self.stats.received },
             ..self.stats
         }
     }
@@ -326,11 +339,13 @@ impl TurnServer {
     }
 
     fn end(&mut self, now: Instant, key: AllocationKey, reason: AllocationEnd) {
-        let Some(allocation) = self.allocations.try_remove(key) else { return };
+        let Some(mut allocation) = self.allocations.try_remove(key) else { return };
         self.timers.cancel(&Deadline::Allocation(key));
         self.by_client.remove(&allocation.terms.client);
+        self.end_connections(&mut allocation);
         for relay in &allocation.relays {
             self.by_relay.remove(&relay.socket);
+            self.tcp.relays.remove(&relay.socket);
             self.events.push_back(TurnEvent::CloseSocket(relay.socket));
         }
         let record = AllocationRecord { allocation: allocation.summary(now), reason };

@@ -8,7 +8,7 @@ use crate::io::{DropReason, PacketBuf, Transmit};
 use crate::stun::{Attribute, Class, Message, Method, TransactionId};
 
 use super::allocation::ClientPath;
-use super::event::Traffic;
+use super::event::{RelayTransport, Traffic};
 use super::ledger::Direction;
 use super::reply::{MAX_AMPLIFICATION, Reply};
 use super::{AllocationKey, HEADROOM, TurnServer};
@@ -91,7 +91,7 @@ impl TurnServer {
         if !allocation.permits(now, peer.ip()) || !self.config.peers.permits(peer) {
             return Err(DropReason::Forbidden);
         }
-        let socket = allocation.relay_for(peer).ok_or(DropReason::Forbidden)?;
+        let socket = allocation.relay_for(RelayTransport::Udp, peer).ok_or(DropReason::Forbidden)?;
         if !allocation.terms.seat.admits(now, Direction::ToPeer, len) {
             return Err(DropReason::OverQuota);
         }

@@ -10,6 +10,7 @@ use crate::io::{DropReason, NoRoom, PacketBuf};
 use crate::stun::{Attribute, Class, IntegrityAlgorithm, Key, Message, MessageWriter, Method, TransactionId};
 
 use super::auth::PASSWORD_ALGORITHMS;
+use super::connection::ConnectionId;
 use super::{Family, HEADROOM};
 
 /// How many times as long as an unauthenticated datagram its answer may be, so that a flood under a false address does
@@ -19,7 +20,7 @@ pub const MAX_AMPLIFICATION: usize = 5;
 /// name that they are for and 4 bytes more have to fit as well, both padded to a multiple of four.
 pub const MAX_REALM_LEN: usize = 60;
 
-/// A response, before it is written.
+/// A response, or an indication, before it is written.
 #[derive(Debug)]
 pub(super) struct Reply {
     method: Method,
@@ -39,6 +40,13 @@ pub(super) enum Body {
     Allocated(Box<Allocated>),
     /// Refresh.
     Lifetime(Duration),
+    /// Connect.
+    Connected(ConnectionId),
+    /// The indication ConnectionAttempt.
+    Attempted {
+        id: ConnectionId,
+        peer: SocketAddr,
+    },
     /// Nothing but the fact.
     Done,
 }
@@ -98,6 +106,8 @@ pub(super) enum Code {
     WrongCredentials,
     TransportNotSupported,
     PeerFamilyMismatch,
+    ConnectionAlreadyExists,
+    ConnectionFailed,
     QuotaReached,
     InsufficientCapacity,
 }
@@ -116,6 +126,8 @@ impl Code {
             Code::WrongCredentials => (441, "Wrong Credentials"),
             Code::TransportNotSupported => (442, "Unsupported Transport Protocol"),
             Code::PeerFamilyMismatch => (443, "Peer Address Family Mismatch"),
+            Code::ConnectionAlreadyExists => (446, "Connection Already Exists"),
+            Code::ConnectionFailed => (447, "Connection Timeout or Failure"),
             Code::QuotaReached => (486, "Allocation Quota Reached"),
             Code::InsufficientCapacity => (508, "Insufficient Capacity"),
         }
@@ -138,6 +150,11 @@ impl Reply {
             signature: None,
             body,
         }
+    }
+
+    /// A message that answers nothing, and is not signed.
+    pub(super) fn indication(method: Method, transaction: TransactionId, body: Body) -> Self {
+        Reply { method, transaction, fingerprint: false, signature: None, body }
     }
 
     /// The same, signed.
@@ -172,7 +189,11 @@ impl Reply {
     }
 
     fn write_as(&self, detail: Detail, out: &mut PacketBuf<'_>) -> Result<(), NoRoom> {
-        let class = if self.is_success() { Class::Success } else { Class::Error };
+        let class = match self.body {
+            Body::Failure(_) => Class::Error,
+            Body::Attempted { .. } => Class::Indication,
+            _ => Class::Success,
+        };
         let mut writer = MessageWriter::new(out, class, self.method, self.transaction)?;
         match &self.body {
             Body::Failure(failure) => write_failure(&mut writer, failure, detail)?,
@@ -185,6 +206,13 @@ impl Reply {
             Body::Allocated(allocated) => write_allocated(&mut writer, allocated)?,
             Body::Lifetime(lifetime) => {
                 writer.put_u32(Attribute::LIFETIME, lifetime.as_secs() as u32)?;
+            }
+            Body::Connected(id) => {
+                writer.put_u32(Attribute::CONNECTION_ID, id.0)?;
+            }
+            Body::Attempted { id, peer } => {
+                writer.put_xor_address(Attribute::XOR_PEER_ADDRESS, *peer)?;
+                writer.put_u32(Attribute::CONNECTION_ID, id.0)?;
             }
             Body::Done => {}
         }

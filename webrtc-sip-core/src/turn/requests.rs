@@ -1,4 +1,5 @@
-//! Requests of clients that have to say who they are: Allocate, Refresh, CreatePermission, ChannelBind.
+//! Requests of clients that have to say who they are: Allocate, Refresh, CreatePermission, ChannelBind; those of RFC 6062 are
+//! in [`super::tcp`].
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use crate::stun::{Attribute, Message, Method};
 
 use super::allocation::{Allocation, ChannelError, ClientPath, Owner, Terms};
 use super::auth::AuthError;
-use super::event::{AllocationEnd, BindRelay, ClientTransport, RelayPort, RelaySocket, TurnEvent};
+use super::event::{AllocationEnd, BindRelay, ClientTransport, RelayPort, RelaySocket, RelayTransport, TurnEvent};
 use super::ledger::Seat;
 use super::quota::Account;
 use super::reply::{Allocated, Body, Challenge, Code, Failure, Reply};
@@ -23,6 +24,8 @@ const BIND_TIMEOUT: Duration = Duration::from_secs(5);
 const RESERVATION_LIFETIME: Duration = Duration::from_secs(30);
 /// Number of UDP in REQUESTED-TRANSPORT (RFC 8656 section 18.7).
 const UDP: u8 = 17;
+/// That of TCP (RFC 6062 section 4.1).
+const TCP: u8 = 6;
 /// Channel numbers that may be bound. RFC 8656 section 12 ends them at 0x4fff; clients of RFC 5766 (section 11), coturn's
 /// among them, draw from all of these.
 const CHANNELS: std::ops::RangeInclusive<u16> = 0x4000..=0x7ffe;
@@ -57,18 +60,19 @@ pub(super) struct Reservation {
 }
 
 /// A request of somebody who is known.
-struct Authenticated<'a> {
-    now: Instant,
-    path: ClientPath,
+pub(super) struct Authenticated<'a> {
+    pub(super) now: Instant,
+    pub(super) path: ClientPath,
     remote: SocketAddr,
-    message: Message<'a>,
-    owner: Owner,
-    /// The client's allocation.
-    allocation: Option<AllocationKey>,
+    pub(super) message: Message<'a>,
+    pub(super) owner: Owner,
+    /// The client's allocation, or that of the connection it names.
+    pub(super) allocation: Option<AllocationKey>,
 }
 
 /// What an Allocate request asks for.
 struct Wanted {
+    transport: RelayTransport,
     families: SmallVec<[Family; 2]>,
     /// Asked for besides, but there is none of it.
     unsupported: Option<Family>,
@@ -78,7 +82,7 @@ struct Wanted {
 }
 
 /// What a request brought about: an answer now, or later.
-type Outcome = Result<Option<Body>, Failure>;
+pub(super) type Outcome = Result<Option<Body>, Failure>;
 
 impl TurnServer {
     /// The answer to a request; none where it comes later.
@@ -115,7 +119,10 @@ impl TurnServer {
         remote: SocketAddr,
         message: Message<'_>,
     ) -> Result<Option<Reply>, DropReason> {
-        let allocation = self.by_client.get(&path).copied();
+        let allocation = match message.method() {
+            Method::CONNECTION_BIND => self.allocation_of_connection(&message),
+            _ => self.by_client.get(&path).copied(),
+        };
         let known = allocation.map(|key| &self.allocations[key].terms.owner);
         let credentials = self.realms.asked_for(&message);
         let checked = credentials.check(&message, remote, self.unix_seconds(now), &self.nonces, known);
@@ -179,6 +186,8 @@ impl TurnServer {
             Method::REFRESH => self.refresh(request),
             Method::CREATE_PERMISSION => self.create_permission(request),
             Method::CHANNEL_BIND => self.channel_bind(request),
+            Method::CONNECT => self.connect(request),
+            Method::CONNECTION_BIND => self.connection_bind(request),
             _ => Err(Code::BadRequest.into()),
         }
     }
@@ -203,7 +212,7 @@ impl TurnServer {
         let seat = self.seat_for(&request.owner)?;
         let taken = self.allocations.len() + self.pending.len();
         let full = taken >= self.config.max_allocations || self.events.len() >= MAX_EVENTS;
-        if full || self.outgoing.len() + self.pending.len() >= MAX_OUTGOING {
+        if full || self.owed_answers() >= MAX_OUTGOING {
             return Err(Code::InsufficientCapacity.into());
         }
         let pending = self.pending_for(request, seat, &wanted);
@@ -243,12 +252,13 @@ impl TurnServer {
                 client: request.path,
                 remote: request.remote,
                 transport,
+                relay_transport: wanted.transport,
                 owner: request.owner.clone(),
                 seat,
                 transaction: request.message.transaction(),
                 lifetime: wanted.lifetime,
             },
-            bind: BindRelay { families: wanted.families.clone(), port: wanted.port },
+            bind: BindRelay { transport: wanted.transport, families: wanted.families.clone(), port: wanted.port },
             unsupported: wanted.unsupported,
             reply: Reply::to(&request.message, Body::Done).signed(signature),
         }
@@ -256,11 +266,15 @@ impl TurnServer {
 
     fn wanted(&self, request: &Authenticated<'_>) -> Result<Wanted, Failure> {
         let message = &request.message;
-        match message.get(Attribute::REQUESTED_TRANSPORT) {
-            Some([UDP, _, _, _]) => {}
+        let transport = match message.get(Attribute::REQUESTED_TRANSPORT) {
+            Some([UDP, _, _, _]) => RelayTransport::Udp,
+            Some([TCP, _, _, _]) => {
+                self.check_tcp_allocate(request.path, message)?;
+                RelayTransport::Tcp
+            }
             Some([_, _, _, _]) => return Err(Code::TransportNotSupported.into()),
             _ => return Err(Code::BadRequest.into()),
-        }
+        };
         let token = match message.get(Attribute::RESERVATION_TOKEN) {
             Some(token) => Some(token.try_into().map_err(|_| Code::BadRequest)?),
             None => None,
@@ -282,7 +296,7 @@ impl TurnServer {
         // What was reserved has its family.
         let (families, unsupported) =
             if token.is_some() { (SmallVec::new(), None) } else { self.wanted_families(message)? };
-        Ok(Wanted { families, unsupported, port, token, lifetime: self.lifetime(request)? })
+        Ok(Wanted { transport, families, unsupported, port, token, lifetime: self.lifetime(request)? })
     }
 
     /// The families that are asked for and that there are, and one that there is none of although it was asked for besides.
@@ -392,6 +406,11 @@ impl TurnServer {
         self.outgoing.push_back((transmit, reply));
     }
 
+    /// Answers that wait to be sent, or will when the owner has done what it was asked for.
+    pub(super) fn owed_answers(&self) -> usize {
+        self.outgoing.len() + self.pending.len() + self.tcp.connecting
+    }
+
     fn take_pending(&mut self, id: RequestId) -> Option<Pending> {
         let pending = self.pending.remove(&id)?;
         self.pending_clients.remove(&pending.terms.client);
@@ -419,10 +438,14 @@ impl TurnServer {
     fn insert(&mut self, now: Instant, terms: Terms, relays: &[RelaySocket]) -> AllocationKey {
         let id = AllocationId(self.allocation_ids.draw());
         let (client, expires) = (terms.client, now + terms.lifetime);
+        let by_relay = match terms.relay_transport {
+            RelayTransport::Udp => &mut self.by_relay,
+            RelayTransport::Tcp => &mut self.tcp.relays,
+        };
         let key = self.allocations.insert(Allocation::new(id, terms, relays, now));
         self.by_client.insert(client, key);
         for relay in relays {
-            self.by_relay.insert(relay.socket, key);
+            by_relay.insert(relay.socket, key);
         }
         self.timers.set(Deadline::Allocation(key), expires);
         self.stats.allocated += 1;
@@ -492,6 +515,9 @@ impl TurnServer {
     /// RFC 8656 section 12.2.
     fn channel_bind(&mut self, request: &Authenticated<'_>) -> Outcome {
         let Some(key) = request.allocation else { return Err(Code::AllocationMismatch.into()) };
+        if self.allocations[key].terms.relay_transport == RelayTransport::Tcp {
+            return Err(Code::Forbidden.into());
+        }
         let peer = request.message.xor_address(Attribute::XOR_PEER_ADDRESS).map_err(|_| Code::BadRequest)?;
         let peer = peer.ok_or(Code::BadRequest)?;
         let number = match request.message.get(Attribute::CHANNEL_NUMBER) {
@@ -563,6 +589,8 @@ pub(super) fn known_attributes(method: Method) -> &'static [Attribute] {
         Method::REFRESH => with_common!(LIFETIME, REQUESTED_ADDRESS_FAMILY),
         Method::CREATE_PERMISSION => with_common!(XOR_PEER_ADDRESS),
         Method::CHANNEL_BIND => with_common!(XOR_PEER_ADDRESS, CHANNEL_NUMBER),
+        Method::CONNECT => with_common!(XOR_PEER_ADDRESS),
+        Method::CONNECTION_BIND => with_common!(CONNECTION_ID),
         _ => with_common!(),
     }
 }

@@ -122,7 +122,7 @@ fn attributes_count_in_any_order_once_and_before_the_integrity() {
     let cases: [(Attributes<'_>, u16); 4] = [
         (&[(Attribute::SOFTWARE, &long), UDP], 200),
         (&[(Attribute::LIFETIME, &[0, 0, 4, 0xb0]), UDP, (Attribute::LIFETIME, &[1])], 200),
-        (&[(Attribute::REQUESTED_TRANSPORT, &[6, 6, 6, 6]), UDP], 442),
+        (&[(Attribute::REQUESTED_TRANSPORT, &[132, 6, 6, 6]), UDP], 442),
         (&[(Attribute::USERNAME, b"bob"), UDP], 401),
     ];
     for (attributes, code) in cases {

@@ -11,6 +11,7 @@ mod quotas;
 mod relaying;
 mod rfc8656;
 mod scene;
+mod tcp;
 mod tenants;
 #[cfg(feature = "oauth")]
 mod tokens;

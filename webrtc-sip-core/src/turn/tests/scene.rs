@@ -242,7 +242,7 @@ impl Scene {
     }
 
     /// Binds what is asked for, and keeps events.
-    fn serve(&mut self) {
+    pub(super) fn serve(&mut self) {
         while let Some(event) = self.server.poll_event() {
             match &event {
                 TurnEvent::Request { id, bind } => {
@@ -251,7 +251,7 @@ impl Scene {
                 }
                 TurnEvent::Ask { .. } => {}
                 TurnEvent::CloseSocket(socket) => self.relays.retain(|relay| relay.socket != *socket),
-                TurnEvent::CloseFlow(_) | TurnEvent::Ended(_) => {}
+                _ => {}
             }
             match event {
                 TurnEvent::Ask { id, server, question } => self.ask(id, server, question),
