@@ -169,6 +169,7 @@ async fn bring_up(
     let metrics_router = metrics::router(&config, handle.clone(), turn_server.as_ref().map(Turn::metrics));
     let serve_metrics = serve(metrics_listener, metrics_router, None, MAX_METRICS_CONNECTIONS, uncut);
     let mut tasks = vec![tokio::spawn(serve_http), tokio::spawn(serve_metrics)];
+    tasks.extend(tls.clone().map(|settings| tokio::spawn(settings.watch())));
     tasks.extend(phone.map(|mut phone| tokio::spawn(async move { phone.run().await })));
     phase.set(Phase::Up);
     Ok(Running {

@@ -2,20 +2,14 @@
 
 mod common;
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-
 use common::client::credentials;
 use common::{PATIENCE, config};
 use futures_util::{SinkExt, StreamExt};
 use gateway_bin::config::Config;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
-use shell::testing::CertificateFiles;
+use shell::testing::{CertificateFiles, connect_tls};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -24,21 +18,6 @@ fn with_tls(files: &CertificateFiles) -> Config {
     let mut config = config();
     config.http.tls = Some(files.tls());
     config
-}
-
-/// A connection that trusts this certificate and no other.
-async fn connect(address: SocketAddr, certificate: &CertificateDer<'static>) -> std::io::Result<TlsStream<TcpStream>> {
-    let mut roots = RootCertStore::empty();
-    roots.add(certificate.clone()).expect("it is a certificate");
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("the provider has them")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let stream = TcpStream::connect(address).await?;
-    let name = ServerName::try_from("localhost").expect("it is a name");
-    tokio::time::timeout(PATIENCE, TlsConnector::from(Arc::new(config)).connect(name, stream)).await?
 }
 
 async fn get(stream: &mut TlsStream<TcpStream>, path: &str) -> String {
@@ -54,7 +33,7 @@ async fn signing_in_over_wss() {
     let files = CertificateFiles::new("wsg-wss");
     let certificate = files.renew();
     let gateway = gateway_bin::start(with_tls(&files)).await.expect("the certificate is good");
-    let stream = connect(gateway.http, &certificate).await.expect("the handshake succeeds");
+    let stream = connect_tls(gateway.http, &certificate).await.expect("the handshake succeeds");
     let (mut socket, response) =
         tokio_tungstenite::client_async("wss://localhost/v1/ws", stream).await.expect("WebSockets are taken");
     let cookie = response.headers()["set-cookie"].to_str().expect("it is text");
@@ -80,18 +59,17 @@ async fn a_reload_takes_the_new_certificate_and_leaves_open_connections_alone() 
     let first = files.renew();
     let config = with_tls(&files);
     let gateway = gateway_bin::start(config.clone()).await.expect("the certificate is good");
-    let mut open = connect(gateway.http, &first).await.expect("the handshake succeeds");
+    let mut open = connect_tls(gateway.http, &first).await.expect("the handshake succeeds");
     let second = files.renew();
-    assert!(connect(gateway.http, &second).await.is_err(), "nothing is reloaded yet");
     gateway.reload(&config).await;
-    assert!(connect(gateway.http, &second).await.is_ok());
-    assert!(connect(gateway.http, &first).await.is_err());
+    assert!(connect_tls(gateway.http, &second).await.is_ok());
+    assert!(connect_tls(gateway.http, &first).await.is_err());
     assert!(get(&mut open, "/ping").await.starts_with("HTTP/1.1 200"));
 
     // What can't be used changes nothing.
     std::fs::write(files.tls().certificate, "rubbish").expect("there is room");
     gateway.reload(&config).await;
-    assert!(connect(gateway.http, &second).await.is_ok());
+    assert!(connect_tls(gateway.http, &second).await.is_ok());
     let error = gateway_bin::check(&config).expect_err("there is no certificate in it").to_string();
     assert!(error.starts_with("http.tls.certificate: "), "{error}");
     gateway.stop().await;

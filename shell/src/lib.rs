@@ -13,6 +13,6 @@ pub mod metrics;
 pub mod program;
 pub mod signals;
 pub mod telemetry;
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod tls;

@@ -1,11 +1,17 @@
 //! What the tests of programs have in common: their processes and their certificates.
 
-use std::io::Write;
+use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use crate::tls::Tls;
 
@@ -58,6 +64,27 @@ pub fn check_with_promtool(page: &str, prefix: &str) {
     let output = child.wait_with_output().expect("promtool ends");
     let said = [output.stdout, output.stderr].concat();
     assert!(output.status.success() && said.is_empty(), "{}", String::from_utf8_lossy(&said));
+}
+
+/// A connection that trusts this certificate for `localhost` and no other.
+///
+/// # Errors
+/// Nobody listens, or it is with another certificate.
+pub async fn connect_tls(
+    address: SocketAddr,
+    certificate: &CertificateDer<'static>,
+) -> io::Result<TlsStream<TcpStream>> {
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate.clone()).expect("it is a certificate");
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("the provider has them")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let stream = TcpStream::connect(address).await?;
+    let name = ServerName::try_from("localhost").expect("it is a name");
+    tokio::time::timeout(PATIENCE, TlsConnector::from(Arc::new(config)).connect(name, stream)).await?
 }
 
 /// A certificate for `localhost` and its key, in a directory of their own.

@@ -3,7 +3,7 @@
 //! [`start`] brings a whole server up inside the calling program, which may have a metrics page and a listener of its
 //! own; [`run`] does that and then follows [`Order`]s.
 
-use shell::program::until_stopped;
+use shell::program::{Shutdown, until_stopped};
 use tokio::sync::mpsc;
 
 pub mod args;
@@ -32,8 +32,11 @@ pub type Order = shell::signals::Order<Config>;
 
 /// Starts a server and serves until an order ends it, until nobody is left to give one, or until a part of it breaks.
 pub async fn run(config: Config, orders: mpsc::Receiver<Order>) -> Result<(), RunError> {
-    let shutdown = config.shutdown;
+    let waits = Shutdown {
+        drain_seconds: config.shutdown.drain_seconds,
+        interrupt_drain_seconds: config.shutdown.interrupt_drain_seconds,
+    };
     limits::make_room(&config).map_err(|error| RunError::Start(error.into()))?;
     let running = start(config).await.map_err(RunError::Start)?;
-    until_stopped(running, orders, shutdown).await.map_err(RunError::Broken)
+    until_stopped(running, orders, waits).await.map_err(RunError::Broken)
 }

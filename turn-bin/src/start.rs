@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use shell::accept::{ConnectionLimit, bind_with_udp};
@@ -45,6 +45,8 @@ pub struct Running {
     metrics: Metrics,
     phase: Arc<SharedPhase>,
     tls: Option<TlsSettings>,
+    /// Where new clients are sent while it drains.
+    alternate: Mutex<Option<SocketAddr>>,
     /// Ends every connection where it stands.
     cut: watch::Sender<bool>,
     listeners: Vec<JoinHandle<()>>,
@@ -106,9 +108,11 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         let router = router(Pages { phase: phase.clone(), metrics: metrics.clone() });
         listeners.push(tokio::spawn(serve(listener, router, None, MAX_HTTP_CONNECTIONS, uncut)));
     }
+    listeners.extend(tls.clone().map(|settings| tokio::spawn(settings.watch())));
     phase.set(Phase::Up);
     tracing::info!(?listen, http = ?http_address, workers = workers.len(), "TURN server started");
-    Ok(Running { listen, http: http_address, workers, metrics, phase, tls, cut, listeners })
+    let alternate = Mutex::new(config.shutdown.alternate_server);
+    Ok(Running { listen, http: http_address, workers, metrics, phase, tls, alternate, cut, listeners })
 }
 
 /// Where NAT behaviour discovery listens, if anywhere.
@@ -206,13 +210,18 @@ impl Running {
     pub async fn end_worker(&self, worker: usize) {
         self.workers[worker].inbox().send(WorkerInput::Stop).await;
     }
+
+    fn alternate(&self) -> MutexGuard<'_, Option<SocketAddr>> {
+        // An address is as it should be whoever panicked.
+        self.alternate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Service for Running {
     type Config = Config;
     type Failure = Broken;
 
-    /// Takes over users, secrets, tenants, their limits, peers and the certificate.
+    /// Takes over users, secrets, tenants, their limits, peers, the certificate, and where new clients are sent in the end.
     async fn reload(&self, config: &Config) {
         let permitted = Box::new(permitted(config));
         for worker in &self.workers {
@@ -222,6 +231,7 @@ impl Service for Running {
         if let (Some(settings), Some(tls)) = (&self.tls, &config.tls) {
             settings.reload(tls);
         }
+        *self.alternate() = config.shutdown.alternate_server;
         tracing::info!("configuration reloaded");
     }
 
@@ -231,7 +241,8 @@ impl Service for Running {
         let mut waits = Vec::with_capacity(self.workers.len());
         for worker in &self.workers {
             let (drained, wait) = oneshot::channel();
-            worker.inbox().send(WorkerInput::Drain(drained)).await;
+            let alternate = *self.alternate();
+            worker.inbox().send(WorkerInput::Drain { alternate, drained }).await;
             waits.push(wait);
         }
         for wait in waits {

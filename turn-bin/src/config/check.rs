@@ -21,6 +21,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     check_discovery(config)?;
     check_auth(config)?;
     check_tenants(config)?;
+    check_alternate(config)?;
     config.log.check()
 }
 
@@ -47,6 +48,15 @@ fn check_numbers(config: &Config) -> Result<(), ConfigError> {
     within("limits.lifetime_seconds", limits.lifetime_seconds, 600..=DAY)?;
     within("shutdown.drain_seconds", shutdown.drain_seconds, 0..=7 * DAY)?;
     within("shutdown.interrupt_drain_seconds", shutdown.interrupt_drain_seconds, 0..=7 * DAY)
+}
+
+fn check_alternate(config: &Config) -> Result<(), ConfigError> {
+    let bad = |problem| Err(ConfigError::key("shutdown.alternate_server", problem));
+    match config.shutdown.alternate_server {
+        Some(address) if address.ip().is_unspecified() || address.port() == 0 => bad("expected IP:PORT of a server"),
+        Some(address) if config.listen.contains(&address) => bad("this is the server itself"),
+        _ => Ok(()),
+    }
 }
 
 fn check_relay(config: &Config) -> Result<(), ConfigError> {

@@ -17,7 +17,6 @@ mod tenants;
 
 pub use oauth::{OauthKey, TokenAlgorithm};
 pub use shell::config::{ConfigError, Network, Secret};
-pub use shell::program::Shutdown;
 pub use shell::telemetry::{Log, LogFormat};
 pub use shell::tls::Tls;
 pub use tenants::Tenant;
@@ -119,6 +118,16 @@ pub struct Limits {
     pub peer_connections: usize,
     pub refusals_per_second: u32,
     pub lifetime_seconds: u64,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shutdown {
+    pub drain_seconds: u64,
+    pub interrupt_drain_seconds: u64,
+    /// Where new clients are sent meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alternate_server: Option<SocketAddr>,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -240,6 +249,10 @@ mod tests {
         ] {
             let text = with(line, &[]).expect_err(line).to_string();
             assert!(text.starts_with(key) && !text.contains('\n'), "{text}");
+        }
+        for address in ["0.0.0.0:3478", "192.0.2.1:0", "127.0.0.1:3478"] {
+            let text = with("--user a:b", &[("WST_SHUTDOWN__ALTERNATE_SERVER", address)]).unwrap_err().to_string();
+            assert!(text.starts_with("shutdown.alternate_server: "), "{text}");
         }
         let text = with("--user a:b", &[("WST_RELAY__PORTS", "1")]).unwrap_err().to_string();
         assert!(text.starts_with("relay") && text.contains("ports"), "{text}");

@@ -224,8 +224,8 @@ impl Worker {
                 self.server.set_tenants(&permitted.tenants);
                 self.server.set_peers(permitted.peers);
             }
-            WorkerInput::Drain(drained) => {
-                self.server.drain(None);
+            WorkerInput::Drain { alternate, drained } => {
+                self.server.drain(alternate);
                 self.drained = Some(drained);
             }
             WorkerInput::Question { asker, id, question } => self.answer(now, asker, id, question),

@@ -60,8 +60,8 @@ pub(crate) enum WorkerInput {
     Answer { id: RequestId, answer: Answer, relays: Vec<Relay> },
     /// Take over who may use the server, and whom it reaches.
     Reload(Box<Permitted>),
-    /// Take no new allocations, and say when the last one is over.
-    Drain(oneshot::Sender<()>),
+    /// Take no new allocations, send new clients elsewhere, and say when the last allocation is over.
+    Drain { alternate: Option<SocketAddr>, drained: oneshot::Sender<()> },
     /// Tell how you are.
     Stats(oneshot::Sender<WorkerStats>),
     /// End every allocation and then yourself.

@@ -29,6 +29,8 @@ pub(crate) struct Client {
     origin: Option<&'static str>,
     /// Realm and nonce, once they are known.
     challenge: Option<(String, String)>,
+    /// Where the server sent us.
+    alternate: Option<SocketAddr>,
     transactions: u8,
 }
 
@@ -52,7 +54,7 @@ impl Client {
 
     fn new(link: Link) -> Self {
         let user = ("alice".to_owned(), "wonder".to_owned());
-        Client { link, user, origin: None, challenge: None, transactions: 0 }
+        Client { link, user, origin: None, challenge: None, alternate: None, transactions: 0 }
     }
 
     pub(crate) fn user(mut self, name: &str, password: &str) -> Self {
@@ -103,7 +105,14 @@ impl Client {
         let text = |attribute| challenge.text(attribute).expect("it is text").map(str::to_owned);
         self.challenge = text(Attribute::REALM).zip(text(Attribute::NONCE));
         let answer = self.request(method, write);
+        let message = Message::parse(&answer).expect("it is a message");
+        self.alternate = message.address(Attribute::ALTERNATE_SERVER).expect("it is an address");
         outcome(&answer).map(|()| answer)
+    }
+
+    /// The server that the last refusal named (RFC 8489 section 14.15).
+    pub(crate) fn alternate(&self) -> Option<SocketAddr> {
+        self.alternate
     }
 
     pub(crate) fn permit(&mut self, peer: SocketAddr) -> Result<(), u16> {

@@ -283,7 +283,7 @@ impl TurnServer {
     }
 
     /// Takes no new allocations from now on; clients are told to try `alternate` (RFC 8656 section 7.2 and ALTERNATE-SERVER
-    /// of RFC 8489 section 10). Those that are there may be used and refreshed.
+    /// of RFC 8489 section 10) where it is of their family. Those that are there may be used and refreshed.
     pub fn drain(&mut self, alternate: Option<SocketAddr>) {
         self.draining = Some(alternate);
     }

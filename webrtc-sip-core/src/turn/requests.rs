@@ -207,6 +207,8 @@ impl TurnServer {
         }
         let wanted = self.wanted(request)?;
         if let Some(alternate) = self.draining {
+            // Of the same family as the client's address (RFC 8489 section 14.15).
+            let alternate = alternate.filter(|alternate| Family::of(*alternate) == Family::of(request.remote));
             return Err(Failure { alternate, ..Code::TryAlternate.into() });
         }
         let seat = self.seat_for(&request.owner)?;

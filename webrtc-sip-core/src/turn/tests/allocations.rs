@@ -254,6 +254,9 @@ fn draining_sends_new_clients_elsewhere() {
     assert_eq!(refused.message().get(Attribute::ALTERNATE_SERVER), Some(&[0, 1, 0x0d, 0x96, 192, 0, 2, 200][..]));
     assert_eq!(scene.request(&mut client, Method::REFRESH, &[]).code(), 200);
     assert_eq!(scene.permit(&mut client, "203.0.113.5:1").code(), 200);
+    let mut v6 = Client::udp("[2001:db8::7]:1", "bob", "builder");
+    let refused = scene.request(&mut v6, Method::ALLOCATE, &[UDP]);
+    assert_eq!((refused.code(), refused.message().get(Attribute::ALTERNATE_SERVER)), (300, None), "it is IPv4");
 }
 
 #[test]

@@ -1,0 +1,25 @@
+//! A certificate that is renewed while the server runs.
+
+mod common;
+
+use common::{PATIENCE, start_with};
+use shell::program::Service;
+use shell::testing::{CertificateFiles, connect_tls};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_see_a_renewed_certificate_without_a_signal() {
+    let files = CertificateFiles::new("wst-renewed");
+    let first = files.renew();
+    let server = start_with(|config| config.tls = Some(files.tls())).await;
+    let address = server.listen[0];
+    connect_tls(address, &first).await.expect("it is in force");
+    let second = files.renew();
+    let taken_over = async {
+        while connect_tls(address, &second).await.is_err() {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, taken_over).await.expect("the files are looked after");
+    connect_tls(address, &first).await.expect_err("it isn't shown any more");
+    server.stop().await.expect("nothing broke");
+}
