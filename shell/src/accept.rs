@@ -32,15 +32,6 @@ impl ConnectionLimit {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// A place for a connection that isn't accepted but made; none when there are too many.
-    pub fn take(&self) -> Option<OwnedSemaphorePermit> {
-        let permit = self.places.clone().try_acquire_owned().ok();
-        if permit.is_none() {
-            self.refused.fetch_add(1, Ordering::Relaxed);
-        }
-        permit
-    }
-
     /// Waits for the next connection that there is a place for; it keeps the place as long as the permit lives.
     pub async fn accept(&self, listener: &TcpListener) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
         loop {
@@ -49,12 +40,21 @@ impl ConnectionLimit {
                 tokio::time::sleep(PAUSE).await;
                 continue;
             };
-            let Some(permit) = self.take() else {
+            let Some(permit) = self.try_place() else {
                 tracing::debug!(%remote, "a connection was refused: there are too many");
                 continue;
             };
             return (stream, remote, permit);
         }
+    }
+
+    /// A place for something else that counts as a connection. None is a refusal.
+    pub fn try_place(&self) -> Option<OwnedSemaphorePermit> {
+        let place = self.places.clone().try_acquire_owned().ok();
+        if place.is_none() {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        place
     }
 }
 

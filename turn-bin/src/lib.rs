@@ -10,6 +10,7 @@ pub mod args;
 pub mod config;
 mod connections;
 mod discovery;
+mod dtls;
 mod failure;
 mod http;
 mod limits;

@@ -64,7 +64,7 @@ fn load(page: &mut Exposition, workers: &[WorkerStats]) {
         page.labelled(kind, name, help, samples);
     };
     per_worker(Kind::Gauge, "wst_allocations", "Allocations.", |w| w.turn.allocations as u64);
-    per_worker(Kind::Gauge, "wst_connections", "Connections over TCP and TLS.", |w| w.turn.flows as u64);
+    per_worker(Kind::Gauge, "wst_connections", "Connections over TCP, TLS and DTLS.", |w| w.turn.flows as u64);
     per_worker(Kind::Gauge, "wst_peer_connections", "Connections of TCP allocations with peers.", |w| {
         w.turn.connections as u64
     });

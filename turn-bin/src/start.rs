@@ -21,11 +21,12 @@ use webrtc_sip_core::turn::{Ledger, Listener, PeerPolicy, TurnConfig};
 use crate::config::Config;
 use crate::connections::{Connections, load_tls};
 use crate::discovery;
+use crate::dtls;
 use crate::failure::{Broken, StartError};
 use crate::http::{Pages, router};
 use crate::metrics::Metrics;
 use crate::relays::Relays;
-use crate::worker::{Mailbox, Permitted, WorkerHandle, WorkerInput};
+use crate::worker::{Inbox, Mailbox, Permitted, WorkerHandle, WorkerInput};
 
 /// The HTTP listener is for a scraper or two, and for probes.
 const MAX_HTTP_CONNECTIONS: usize = 32;
@@ -108,7 +109,9 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         let router = router(Pages { phase: phase.clone(), metrics: metrics.clone() });
         listeners.push(tokio::spawn(serve(listener, router, None, MAX_HTTP_CONNECTIONS, uncut)));
     }
-    listeners.extend(tls.clone().map(|settings| tokio::spawn(settings.watch())));
+    if let Some(tls) = &tls {
+        listeners.extend(look_after(tls, &metrics.workers, &metrics.connections).await);
+    }
     phase.set(Phase::Up);
     tracing::info!(?listen, http = ?http_address, workers = workers.len(), "TURN server started");
     let alternate = Mutex::new(config.shutdown.alternate_server);
@@ -118,6 +121,14 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
 /// Where NAT behaviour discovery listens, if anywhere.
 fn discovery_addresses(config: &Config, listen: &[SocketAddr]) -> Option<[[SocketAddr; 2]; 2]> {
     Some(discovery::addresses(*listen.first()?, config.discovery.as_ref()?.alternate))
+}
+
+/// Gives the certificate to the workers, now and whenever its files change.
+async fn look_after(tls: &TlsSettings, workers: &[Inbox], limit: &ConnectionLimit) -> [JoinHandle<()>; 2] {
+    let mut identities = tls.identities();
+    let identity = identities.borrow_and_update().clone();
+    dtls::hand_out(&identity, workers, limit).await;
+    [tokio::spawn(dtls::follow(identities, workers.to_vec(), limit.clone())), tokio::spawn(tls.clone().watch())]
 }
 
 /// A UDP socket that shares its address with those of the other workers; the system spreads clients over them by their

@@ -17,33 +17,80 @@ const THREE: [&str; 5] = ["-c", "-m", "3", "-n", "100"];
 
 /// Runs clients with these flags; what they say in the end. None where they aren't installed.
 fn relay(server: SocketAddr, peer: SocketAddr, flags: &[&str]) -> Option<String> {
+    let always = ["-l", "171", "-z", "10", "-u", "alice", "-w", "wonder"];
+    let peer = ["-e", &peer.ip().to_string(), "-r", &peer.port().to_string()];
+    run(CLIENT, server, &[&always[..], flags, &peer].concat())
+}
+
+/// Runs one of coturn's programs; what it says. None where it isn't installed.
+fn run(program: &str, server: SocketAddr, flags: &[&str]) -> Option<String> {
     let output = Command::new("timeout")
-        .args(["60", CLIENT, "-l", "171", "-z", "10", "-u", "alice", "-w", "wonder"])
+        .args(["60", program])
         .args(flags)
-        .args(["-p", &server.port().to_string(), "-e", &peer.ip().to_string(), "-r", &peer.port().to_string()])
-        .arg(server.ip().to_string())
+        .args(["-p", &server.port().to_string(), &server.ip().to_string()])
         .stdin(Stdio::null())
         .output()
         .expect("timeout is everywhere");
     // What timeout says when there is no such program.
     if output.status.code() == Some(127) {
-        assert!(std::env::var_os("CI").is_none(), "{CLIENT} is missing; it comes with coturn");
-        eprintln!("skipped: {CLIENT} is missing; it comes with coturn");
+        assert!(std::env::var_os("CI").is_none(), "{program} is missing; it comes with coturn");
+        eprintln!("skipped: {program} is missing; it comes with coturn");
         return None;
     }
     Some(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
 }
 
+/// Runs three clients with each of these flags, all side by side.
+fn assert_nothing_is_lost(server: SocketAddr, peer: SocketAddr, runs: &[&[&str]]) {
+    std::thread::scope(|scope| {
+        for flags in runs {
+            scope.spawn(move || {
+                if let Some(text) = relay(server, peer, &[&THREE, *flags].concat()) {
+                    assert_all_came_back(&format!("{flags:?}: {text}"), 300);
+                }
+            });
+        }
+    });
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_lost_over_udp_tcp_and_tls() {
+async fn nothing_is_lost_over_udp_tcp_tls_and_dtls() {
     let files = CertificateFiles::new("wst-coturn");
     files.renew();
-    let server = start_with(|config| config.tls = Some(files.tls())).await;
+    let server = start_with(|config| {
+        config.tls = Some(files.tls());
+        config.limits.allocations_per_user = 100;
+    })
+    .await;
     let peer = Echo::start();
-    // Channels, and with -s Send indications; over UDP, TCP (-t) and TLS (-S).
-    for flags in [&[][..], &["-s"], &["-t"], &["-t", "-s"], &["-t", "-S"]] {
-        let Some(text) = relay(server.listen[0], peer.address, &[&THREE[..], flags].concat()) else { break };
-        assert_all_came_back(&text, 300);
+    // Channels, and with -s Send indications; over UDP, TCP (-t), TLS (-t -S) and DTLS (-S).
+    let runs = [&[][..], &["-s"], &["-t"], &["-t", "-s"], &["-t", "-S"], &["-S"], &["-S", "-s"]];
+    assert_nothing_is_lost(server.listen[0], peer.address, &runs);
+    server.stop().await.expect("nothing broke");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_lost_over_ipv6() {
+    let Some(peer) = Echo::v6() else { return eprintln!("skipped: this machine has no IPv6") };
+    let files = CertificateFiles::new("wst-coturn-v6");
+    files.renew();
+    let server = start_with(|config| {
+        config.listen = vec!["[::1]:0".parse().expect("it is an address")];
+        config.relay.allow_peers = vec!["::1/128".parse().expect("it is a network")];
+        config.tls = Some(files.tls());
+    })
+    .await;
+    // -x: a relayed address of IPv6.
+    let runs = [&["-x"][..], &["-x", "-s"], &["-x", "-t"], &["-x", "-S"]];
+    assert_nothing_is_lost(server.listen[0], peer.address, &runs);
+    server.stop().await.expect("nothing broke");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stun_client_learns_its_address() {
+    let server = start_with(|_| {}).await;
+    if let Some(text) = run("turnutils_stunclient", server.listen[0], &[]) {
+        assert!(text.contains("UDP reflexive addr: 127.0.0.1:"), "{text}");
     }
     server.stop().await.expect("nothing broke");
 }

@@ -14,11 +14,13 @@ use tokio::sync::{mpsc, oneshot};
 use webrtc_sip_core::crypto::CryptoProvider;
 use webrtc_sip_core::ids::RequestId;
 use webrtc_sip_core::io::{DropCounters, DropReason, FlowId, PacketBuf, SocketId, Transmit};
+use webrtc_sip_core::turn::dtls::is_dtls;
 use webrtc_sip_core::turn::{
     AllocationRecord, BindRelay, Carried, ConnectionId, HEADROOM, MAX_FRAME_LEN, RelaySocket, RelayTransport,
     TurnEvent, TurnServer,
 };
 
+use super::dtls::Dtls;
 use super::peers::Peers;
 use super::{ENDS, Inbox, Mailbox, WorkerInput, WorkerStats};
 use crate::relays::{Relay, Relays};
@@ -56,6 +58,7 @@ pub(super) struct Worker {
     next_socket: SocketId,
     /// Where frames for a connection go.
     flows: HashMap<FlowId, mpsc::Sender<Bytes>>,
+    pub(super) dtls: Dtls,
     relays: Arc<Relays>,
     peers: Peers,
     crypto: CryptoProvider,
@@ -63,7 +66,7 @@ pub(super) struct Worker {
     drained: Option<oneshot::Sender<()>>,
     stopping: bool,
     pub(super) stats: WorkerStats,
-    drops: DropCounters,
+    pub(super) drops: DropCounters,
     rate: Rate,
 }
 
@@ -89,6 +92,7 @@ impl Worker {
             next_socket: SocketId(listeners.len() as u32),
             sockets: listeners.into_iter().map(|(id, socket)| (id, Socket::Listener(socket))).collect(),
             flows: HashMap::new(),
+            dtls: Dtls::default(),
             relays,
             peers,
             crypto: CryptoProvider::system(),
@@ -111,7 +115,8 @@ impl Worker {
                 self.server.handle_wall_clock(now, SystemTime::now());
                 wall_clock_due = now + WALL_CLOCK_EVERY;
             }
-            let due = self.server.poll_timeout().map_or(wall_clock_due, |due| due.min(wall_clock_due));
+            let timers = [self.server.poll_timeout(), self.dtls.poll_timeout()];
+            let due = timers.into_iter().flatten().fold(wall_clock_due, Instant::min);
             self.poll.wait(due.saturating_duration_since(now), &mut ready);
             self.stats.wake_ups += 1;
             let woken = Instant::now();
@@ -121,6 +126,7 @@ impl Worker {
             if self.server.poll_timeout().is_some_and(|due| due <= now) {
                 self.server.handle_timeout(now);
             }
+            self.handle_dtls_timeout(now, &mut storage);
             self.carry_out(now, &mut storage);
             if self.rate.count(now, received) && received > 0 && received < TURN_BUDGET {
                 epoll::nap(woken);
@@ -151,6 +157,11 @@ impl Worker {
                 // An ICMP error of an earlier send; reading it cleared it.
                 Err(_) => continue,
             };
+            let is_listener = matches!(socket, Socket::Listener(_));
+            if is_listener && is_dtls(&storage[HEADROOM..HEADROOM + len]) {
+                self.receive_dtls(now, id, source, storage, len);
+                continue;
+            }
             let mut packet = PacketBuf::filled(storage, HEADROOM, len);
             if let Some(transmit) = self.server.handle_datagram(now, id, source, &mut packet) {
                 self.send(transmit, packet.as_slice());
@@ -186,7 +197,7 @@ impl Worker {
         frames
     }
 
-    fn take_frame(&mut self, flow: FlowId, frame: &[u8], storage: &mut [u8]) {
+    pub(super) fn take_frame(&mut self, flow: FlowId, frame: &[u8], storage: &mut [u8]) {
         let mut packet = PacketBuf::empty(storage, HEADROOM);
         if packet.extend_from_slice(frame).is_err() {
             self.drops.count(DropReason::Malformed);
@@ -224,6 +235,7 @@ impl Worker {
                 self.server.set_tenants(&permitted.tenants);
                 self.server.set_peers(permitted.peers);
             }
+            WorkerInput::Certificate { identity, limit } => self.dtls.serve(now, *identity, limit, &self.crypto),
             WorkerInput::Drain { alternate, drained } => {
                 self.server.drain(alternate);
                 self.drained = Some(drained);
@@ -233,6 +245,7 @@ impl Worker {
             WorkerInput::Stats(reply) => {
                 let mut drops = self.drops.clone();
                 drops.merge(self.server.drops());
+                self.dtls.add_drops(&mut drops);
                 // Nobody waits any more when the asker gave up.
                 let _ = reply.send(WorkerStats { drops, turn: self.server.stats(), ..self.stats.clone() });
             }
@@ -259,6 +272,7 @@ impl Worker {
                 }
                 TurnEvent::Splice { flow, connection, carried } => self.splice(now, flow, connection, carried),
                 TurnEvent::CloseConnection(id) => self.peers.close(id),
+                TurnEvent::CloseFlow(flow) if self.close_dtls(now, flow) => {}
                 // The task of the connection sees its queue closed and ends.
                 TurnEvent::CloseFlow(flow) => drop(self.flows.remove(&flow)),
                 TurnEvent::Ended(record) => self.ended(&record),
@@ -276,9 +290,10 @@ impl Worker {
     fn flush(&mut self, now: Instant, storage: &mut [u8]) {
         loop {
             let mut packet = PacketBuf::empty(storage, HEADROOM);
-            let Some(transmit) = self.server.poll_transmit(now, &mut packet) else { return };
+            let Some(transmit) = self.server.poll_transmit(now, &mut packet) else { break };
             self.send(transmit, packet.as_slice());
         }
+        self.flush_dtls(storage);
     }
 
     fn splice(&mut self, now: Instant, flow: FlowId, id: ConnectionId, carried: Arc<Carried>) {
@@ -336,7 +351,7 @@ impl Worker {
         drawn
     }
 
-    fn send(&mut self, transmit: Transmit, packet: &[u8]) {
+    pub(super) fn send(&mut self, transmit: Transmit, packet: &[u8]) {
         match transmit {
             Transmit::Datagram { socket, destination } => {
                 let socket = self.sockets.get(&socket);
@@ -346,6 +361,10 @@ impl Worker {
                 }
             }
             Transmit::Stream(flow) => {
+                if self.send_dtls(flow, packet) {
+                    // Counted when its datagram is sent.
+                    return;
+                }
                 let Some(writer) = self.flows.get(&flow) else { return };
                 // The reader is slow: a packet that waits gets old, and one that is dropped whole leaves those after it
                 // readable.

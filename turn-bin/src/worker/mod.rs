@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use webrtc_sip_core::crypto::CryptoProvider;
 use webrtc_sip_core::ids::RequestId;
 use webrtc_sip_core::io::{DropCounters, FlowId, SocketId};
+use webrtc_sip_core::turn::dtls::DtlsIdentity;
 use webrtc_sip_core::turn::{
     AllocationEnd, Answer, ClientTransport, ConnectionId, Ledger, PeerPolicy, Question, Tenants, TurnConfig,
     TurnServer, TurnStats,
@@ -23,6 +24,7 @@ use webrtc_sip_core::turn::{
 use crate::relays::{Relay, Relays};
 use crate::tcp::{Granted, PeerStream};
 
+mod dtls;
 mod event_loop;
 mod handover;
 mod peers;
@@ -60,6 +62,8 @@ pub(crate) enum WorkerInput {
     Answer { id: RequestId, answer: Answer, relays: Vec<Relay> },
     /// Take over who may use the server, and whom it reaches.
     Reload(Box<Permitted>),
+    /// Take DTLS with this certificate. Associations have their places among the connections of `limit`.
+    Certificate { identity: Box<DtlsIdentity>, limit: ConnectionLimit },
     /// Take no new allocations, send new clients elsewhere, and say when the last allocation is over.
     Drain { alternate: Option<SocketAddr>, drained: oneshot::Sender<()> },
     /// Tell how you are.

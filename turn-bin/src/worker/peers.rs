@@ -84,7 +84,7 @@ impl Peers {
     /// Begins to connect from the address of a relay socket; says whether an input will tell how it went.
     pub(super) fn connect(&mut self, id: ConnectionId, socket: SocketId, peer: SocketAddr) -> bool {
         let Some(relay) = self.relays.get(&socket) else { return false };
-        let Some(place) = self.limit.take() else { return false };
+        let Some(place) = self.limit.try_place() else { return false };
         let (bound, inbox) = (relay.bound, self.inbox.clone());
         let task = self.runtime.spawn(async move {
             let stream = tcp::connect(bound, peer).await;

@@ -75,6 +75,11 @@ impl Echo {
         Self::at(UdpSocket::bind("127.0.0.1:0").expect("there is a free port"))
     }
 
+    /// On the loopback address of IPv6, where there is one.
+    pub(crate) fn v6() -> Option<Self> {
+        UdpSocket::bind("[::1]:0").ok().map(Self::at)
+    }
+
     /// Two, on an even port and the one above.
     pub(crate) fn pair() -> [Self; 2] {
         let bind = |port: u16| UdpSocket::bind(("127.0.0.1", port)).ok();

@@ -30,6 +30,7 @@ mod bucket;
 mod config;
 mod connection;
 mod discovery;
+pub mod dtls;
 mod event;
 mod frame;
 mod handover;
