@@ -99,12 +99,23 @@ impl CertificateFiles {
         CertificateFiles(directory)
     }
 
-    /// Writes a fresh pair; returns the certificate.
+    /// Writes a fresh pair; returns the certificate. The key is ECDSA on P-256.
     pub fn renew(&self) -> CertificateDer<'static> {
-        let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate can be made");
-        std::fs::write(self.tls().certificate, pair.cert.pem()).expect("there is room");
-        std::fs::write(self.tls().key, pair.signing_key.serialize_pem()).expect("there is room");
-        pair.cert.der().clone()
+        self.write(&rcgen::PKCS_ECDSA_P256_SHA256)
+    }
+
+    /// The same with an RSA key.
+    pub fn renew_with_rsa(&self) -> CertificateDer<'static> {
+        self.write(&rcgen::PKCS_RSA_SHA256)
+    }
+
+    fn write(&self, algorithm: &'static rcgen::SignatureAlgorithm) -> CertificateDer<'static> {
+        let key = rcgen::KeyPair::generate_for(algorithm).expect("a key can be made");
+        let names = rcgen::CertificateParams::new(["localhost".to_owned()]).expect("it is a name");
+        let certificate = names.self_signed(&key).expect("a certificate can be made");
+        std::fs::write(self.tls().certificate, certificate.pem()).expect("there is room");
+        std::fs::write(self.tls().key, key.serialize_pem()).expect("there is room");
+        certificate.der().clone()
     }
 
     /// Where they are.

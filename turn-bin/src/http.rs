@@ -1,4 +1,4 @@
-//! `/isAlive`, `/ready`, `/metrics`.
+//! `/isAlive`, `/ready`, `/metrics`, and the admin API.
 
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use axum::routing::get;
 use shell::http::{SharedPhase, is_alive, ready};
 use shell::metrics::Exposition;
 
+use crate::admin::Admin;
 use crate::metrics::Metrics;
 
 /// What the pages look at.
@@ -21,12 +22,13 @@ pub(crate) struct Pages {
 }
 
 /// Every path of the listener.
-pub(crate) fn router(pages: Pages) -> Router {
+pub(crate) fn router(pages: Pages, admin: Admin) -> Router {
     Router::new()
         .route("/isAlive", get(is_alive))
         .route("/ready", get(async |State(pages): State<Pages>| ready(pages.phase.get())))
         .route("/metrics", get(metrics))
         .with_state(pages)
+        .merge(admin.router())
 }
 
 async fn metrics(State(pages): State<Pages>) -> impl IntoResponse {

@@ -6,6 +6,7 @@
 use shell::program::{Shutdown, until_stopped};
 use tokio::sync::mpsc;
 
+mod admin;
 pub mod args;
 pub mod config;
 mod connections;

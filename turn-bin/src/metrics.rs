@@ -9,7 +9,7 @@ use webrtc_sip_core::io::DropCounters;
 use webrtc_sip_core::turn::ConnectionEnd;
 
 use crate::relays::Relays;
-use crate::worker::{ENDS, Inbox, WorkerInput, WorkerStats};
+use crate::worker::{CONNECTIONS, ENDS, Inbox, WorkerInput, WorkerStats};
 
 /// Where the figures of a running server come from.
 #[derive(Clone, Debug)]
@@ -33,6 +33,7 @@ impl Metrics {
         }
         self.process(page);
         load(page, &workers);
+        connections(page, &workers);
         traffic(page, &workers);
         ended(page, &workers);
         ended_connections(page, &workers);
@@ -64,7 +65,6 @@ fn load(page: &mut Exposition, workers: &[WorkerStats]) {
         page.labelled(kind, name, help, samples);
     };
     per_worker(Kind::Gauge, "wst_allocations", "Allocations.", |w| w.turn.allocations as u64);
-    per_worker(Kind::Gauge, "wst_connections", "Connections over TCP, TLS and DTLS.", |w| w.turn.flows as u64);
     per_worker(Kind::Gauge, "wst_peer_connections", "Connections of TCP allocations with peers.", |w| {
         w.turn.connections as u64
     });
@@ -95,6 +95,14 @@ fn load(page: &mut Exposition, workers: &[WorkerStats]) {
         |w| w.lost_answers,
     );
     per_worker(Kind::Counter, "wst_wake_ups_total", "Turns of a worker's loop.", |w| w.wake_ups);
+}
+
+fn connections(page: &mut Exposition, workers: &[WorkerStats]) {
+    let samples = CONNECTIONS.iter().enumerate().map(|(index, transport)| {
+        let count: usize = workers.iter().map(|stats| stats.connections[index]).sum();
+        (vec![("transport", transport.name())], count)
+    });
+    page.labelled(Kind::Gauge, "wst_connections", "Connections of clients, by transport.", samples);
 }
 
 fn traffic(page: &mut Exposition, workers: &[WorkerStats]) {

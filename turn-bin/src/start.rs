@@ -18,6 +18,7 @@ use webrtc_sip_core::io::SocketId;
 use webrtc_sip_core::net::IpNetwork;
 use webrtc_sip_core::turn::{Ledger, Listener, PeerPolicy, TurnConfig};
 
+use crate::admin::Admin;
 use crate::config::Config;
 use crate::connections::{Connections, load_tls};
 use crate::discovery;
@@ -105,8 +106,9 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let mut listeners: Vec<JoinHandle<()>> =
         tcp.map(|listener| tokio::spawn(connections.clone().serve(listener))).collect();
     let http_address = http.as_ref().map(TcpListener::local_addr).transpose()?;
-    if let Some(listener) = http {
-        let router = router(Pages { phase: phase.clone(), metrics: metrics.clone() });
+    if let Some((listener, address)) = http.zip(http_address) {
+        let admin = Admin::new(metrics.workers.clone(), address, config.http.admin_token.as_ref());
+        let router = router(Pages { phase: phase.clone(), metrics: metrics.clone() }, admin);
         listeners.push(tokio::spawn(serve(listener, router, None, MAX_HTTP_CONNECTIONS, uncut)));
     }
     if let Some(tls) = &tls {
@@ -178,6 +180,7 @@ fn start_workers(
         max_permissions: config.limits.permissions,
         max_channels: config.limits.channels,
         max_connections: config.limits.peer_connections,
+        flow_idle: Duration::from_secs(config.limits.idle_connection_seconds),
         max_refusals: config.limits.refusals_per_second,
         ..TurnConfig::default()
     };

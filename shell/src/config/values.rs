@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 use webrtc_sip_core::net::IpNetwork;
 
@@ -15,6 +17,12 @@ impl Secret {
     /// The text, for the one place that needs it.
     pub fn reveal(&self) -> &str {
         &self.0
+    }
+
+    /// Whether this is it; how long that takes doesn't tell how much of it is right.
+    pub fn is(&self, text: &str) -> bool {
+        let [ours, given] = [&self.0, text].map(|text| digest(&SHA256, text.as_bytes()));
+        verify_slices_are_equal(ours.as_ref(), given.as_ref()).is_ok()
     }
 }
 

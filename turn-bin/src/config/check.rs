@@ -11,6 +11,9 @@ const MANY: usize = 1_000_000;
 const DAY: u64 = 24 * 3600;
 const TERABYTE: u64 = 1_000_000_000_000;
 
+/// Fewer can be guessed.
+const MIN_TOKEN_BYTES: usize = 16;
+
 /// Refuses what can't work or would be unsafe.
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     if config.listen.is_empty() {
@@ -22,6 +25,9 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     check_auth(config)?;
     check_tenants(config)?;
     check_alternate(config)?;
+    if config.http.admin_token.as_ref().is_some_and(|token| token.reveal().len() < MIN_TOKEN_BYTES) {
+        return Err(ConfigError::key("http.admin_token", "expected 16 bytes or more"));
+    }
     config.log.check()
 }
 
@@ -46,6 +52,7 @@ fn check_numbers(config: &Config) -> Result<(), ConfigError> {
     within("limits.refusals_per_second", limits.refusals_per_second, 1..=1_000_000)?;
     // RFC 8656 section 7.2: nothing shorter than the default lifetime is granted.
     within("limits.lifetime_seconds", limits.lifetime_seconds, 600..=DAY)?;
+    within("limits.idle_connection_seconds", limits.idle_connection_seconds, 1..=3600)?;
     within("shutdown.drain_seconds", shutdown.drain_seconds, 0..=7 * DAY)?;
     within("shutdown.interrupt_drain_seconds", shutdown.interrupt_drain_seconds, 0..=7 * DAY)
 }

@@ -100,6 +100,9 @@ pub struct Http {
     /// None where the embedding program has a listener of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listen: Option<SocketAddr>,
+    /// Of the admin API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admin_token: Option<Secret>,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -118,6 +121,7 @@ pub struct Limits {
     pub peer_connections: usize,
     pub refusals_per_second: u32,
     pub lifetime_seconds: u64,
+    pub idle_connection_seconds: u64,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
@@ -254,6 +258,8 @@ mod tests {
             let text = with("--user a:b", &[("WST_SHUTDOWN__ALTERNATE_SERVER", address)]).unwrap_err().to_string();
             assert!(text.starts_with("shutdown.alternate_server: "), "{text}");
         }
+        let text = with("--user a:b", &[("WST_HTTP__ADMIN_TOKEN", "short")]).unwrap_err().to_string();
+        assert!(text.starts_with("http.admin_token: "), "{text}");
         let text = with("--user a:b", &[("WST_RELAY__PORTS", "1")]).unwrap_err().to_string();
         assert!(text.starts_with("relay") && text.contains("ports"), "{text}");
     }

@@ -22,7 +22,7 @@ use webrtc_sip_core::turn::{
 
 use super::dtls::Dtls;
 use super::peers::Peers;
-use super::{ENDS, Inbox, Mailbox, WorkerInput, WorkerStats};
+use super::{CONNECTIONS, ENDS, Inbox, Mailbox, WorkerInput, WorkerStats, allocation_name};
 use crate::relays::{Relay, Relays};
 
 /// Room after a packet, for the padding of ChannelData on streams.
@@ -242,12 +242,28 @@ impl Worker {
             }
             WorkerInput::Question { asker, id, question } => self.answer(now, asker, id, question),
             WorkerInput::Answer { id, answer, relays } => self.take_over(now, id, answer, relays),
+            WorkerInput::Allocations { after, limit, reply } => {
+                let mut found: Vec<_> =
+                    self.server.allocations(now).filter(|found| after.is_none_or(|after| found.id > after)).collect();
+                found.sort_unstable_by_key(|found| found.id);
+                found.truncate(limit);
+                // Nobody waits any more when the asker gave up.
+                let _ = reply.send(found);
+            }
+            WorkerInput::EndAllocation { id, reply } => {
+                let _ = reply.send(self.server.end_allocation(now, id));
+            }
             WorkerInput::Stats(reply) => {
                 let mut drops = self.drops.clone();
                 drops.merge(self.server.drops());
                 self.dtls.add_drops(&mut drops);
                 // Nobody waits any more when the asker gave up.
-                let _ = reply.send(WorkerStats { drops, turn: self.server.stats(), ..self.stats.clone() });
+                let _ = reply.send(WorkerStats {
+                    connections: CONNECTIONS.map(|transport| self.server.flows_over(transport)),
+                    drops,
+                    turn: self.server.stats(),
+                    ..self.stats.clone()
+                });
             }
             WorkerInput::Stop => self.stopping = true,
         }
@@ -378,7 +394,7 @@ impl Worker {
     }
 
     fn ended(&mut self, record: &AllocationRecord) {
-        log_allocation(record);
+        log_allocation(self.number, record);
         if let Some(index) = ENDS.iter().position(|end| *end == record.reason) {
             self.stats.ended[index] += 1;
         }
@@ -394,22 +410,27 @@ impl Worker {
     }
 }
 
-/// One line for an ended allocation.
-fn log_allocation(record: &AllocationRecord) {
+/// One line for an ended allocation. It is short, because there is one for each: what is 0 isn't said, as with the
+/// allocations that a browser makes and doesn't use.
+fn log_allocation(worker: u8, record: &AllocationRecord) {
     let allocation = &record.allocation;
+    let id = allocation_name(usize::from(worker), allocation.id);
+    let [sent, received] =
+        [allocation.sent, allocation.received].map(|traffic| (traffic.packets > 0).then_some(traffic));
     tracing::info!(
-        allocation = ?allocation.id,
+        target: "turn",
+        id,
         reason = record.reason.name(),
         realm = &*allocation.realm,
         user = pseudonym(&allocation.user),
         transport = allocation.transport.name(),
         relay_transport = allocation.relay_transport.name(),
-        duration_ms = allocation.age.as_millis() as u64,
-        packets_sent = allocation.sent.packets,
-        bytes_sent = allocation.sent.bytes,
-        packets_received = allocation.received.packets,
-        bytes_received = allocation.received.bytes,
+        seconds = allocation.age.as_secs(),
+        sent_packets = sent.map(|sent| sent.packets),
+        sent_bytes = sent.map(|sent| sent.bytes),
+        received_packets = received.map(|received| received.packets),
+        received_bytes = received.map(|received| received.bytes),
         "allocation ended"
     );
-    tracing::debug!(allocation = ?allocation.id, user = %allocation.user, client = %allocation.client, "allocation ended");
+    tracing::debug!(target: "turn", id, user = %allocation.user, client = %allocation.client, "allocation ended");
 }

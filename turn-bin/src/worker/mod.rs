@@ -13,12 +13,12 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use webrtc_sip_core::crypto::CryptoProvider;
-use webrtc_sip_core::ids::RequestId;
+use webrtc_sip_core::ids::{AllocationId, RequestId};
 use webrtc_sip_core::io::{DropCounters, FlowId, SocketId};
 use webrtc_sip_core::turn::dtls::DtlsIdentity;
 use webrtc_sip_core::turn::{
-    AllocationEnd, Answer, ClientTransport, ConnectionId, Ledger, PeerPolicy, Question, Tenants, TurnConfig,
-    TurnServer, TurnStats,
+    AllocationEnd, AllocationSummary, Answer, ClientTransport, ConnectionId, Ledger, PeerPolicy, Question, Tenants,
+    TurnConfig, TurnServer, TurnStats,
 };
 
 use crate::relays::{Relay, Relays};
@@ -37,6 +37,10 @@ const MAX_QUEUED: usize = 4096;
 /// Why allocations end, in the order of [`WorkerStats::ended`].
 pub(crate) const ENDS: [AllocationEnd; 4] =
     [AllocationEnd::Released, AllocationEnd::Expired, AllocationEnd::FlowClosed, AllocationEnd::Administrative];
+
+/// What connections there are, in the order of [`WorkerStats::connections`].
+pub(crate) const CONNECTIONS: [ClientTransport; 3] =
+    [ClientTransport::Tcp, ClientTransport::Tls, ClientTransport::Dtls];
 
 /// What a worker is told.
 #[derive(Debug)]
@@ -66,10 +70,19 @@ pub(crate) enum WorkerInput {
     Certificate { identity: Box<DtlsIdentity>, limit: ConnectionLimit },
     /// Take no new allocations, send new clients elsewhere, and say when the last allocation is over.
     Drain { alternate: Option<SocketAddr>, drained: oneshot::Sender<()> },
+    /// Tell of so many allocations in the order of their numbers, from the one behind `after` on.
+    Allocations { after: Option<AllocationId>, limit: usize, reply: oneshot::Sender<Vec<AllocationSummary>> },
+    /// End an allocation, and say whether there was one.
+    EndAllocation { id: AllocationId, reply: oneshot::Sender<bool> },
     /// Tell how you are.
     Stats(oneshot::Sender<WorkerStats>),
     /// End every allocation and then yourself.
     Stop,
+}
+
+/// The name of a worker's allocation, as logs and the admin API have it.
+pub(crate) fn allocation_name(worker: usize, id: AllocationId) -> String {
+    format!("{worker}-{}", id.0)
 }
 
 /// What a reload changes.
@@ -96,6 +109,8 @@ pub(crate) struct WorkerStats {
     pub(crate) lost_answers: u64,
     /// Ended allocations, for each of [`ENDS`].
     pub(crate) ended: [u64; ENDS.len()],
+    /// Connections, for each of [`CONNECTIONS`].
+    pub(crate) connections: [usize; CONNECTIONS.len()],
     /// What the server holds and did.
     pub(crate) turn: TurnStats,
     /// What the server and the worker dropped.

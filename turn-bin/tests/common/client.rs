@@ -196,6 +196,14 @@ impl Client {
         self.write(&frame);
     }
 
+    /// Whether the server closes the connection, soon.
+    pub(crate) fn is_closed(&mut self) -> bool {
+        match &mut self.link {
+            Link::Udp(_) => false,
+            Link::Tcp(stream) => matches!(stream.read(&mut [0]), Ok(0)),
+        }
+    }
+
     /// What the peer sent next.
     pub(crate) fn receive(&mut self) -> Vec<u8> {
         let frame = self.read();

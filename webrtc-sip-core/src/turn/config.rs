@@ -30,6 +30,8 @@ pub struct TurnConfig {
     pub default_lifetime: Duration,
     /// Longest lifetime of an allocation between two refreshes.
     pub max_lifetime: Duration,
+    /// How long a connection may be without an allocation.
+    pub flow_idle: Duration,
     /// Allocations that this server holds at a time.
     pub max_allocations: usize,
     /// Peer addresses that one allocation may have permissions for at a time.
@@ -46,7 +48,7 @@ pub struct TurnConfig {
 
 impl TurnConfig {
     pub(super) fn with_waits_cut(mut self) -> Self {
-        cut_waits([&mut self.nonce_lifetime, &mut self.default_lifetime, &mut self.max_lifetime]);
+        cut_waits([&mut self.nonce_lifetime, &mut self.default_lifetime, &mut self.max_lifetime, &mut self.flow_idle]);
         self
     }
 }
@@ -63,6 +65,7 @@ impl Default for TurnConfig {
             peers: PeerPolicy::default(),
             default_lifetime: Duration::from_secs(600),
             max_lifetime: Duration::from_secs(3600),
+            flow_idle: Duration::from_secs(30),
             max_allocations: 10_000,
             max_permissions: 64,
             max_channels: 64,

@@ -57,7 +57,8 @@ pub enum TurnEvent {
     },
     /// Close this connection with a peer, or stop connecting, and close what it is spliced with.
     CloseConnection(ConnectionId),
-    /// This client's connection is no longer needed.
+    /// This client's connection is no longer needed: it has had no allocation for too long, or lost it. Close it and say so
+    /// by [`super::TurnServer::handle_flow_closed`].
     CloseFlow(FlowId),
     /// An allocation is over.
     Ended(Box<AllocationRecord>),

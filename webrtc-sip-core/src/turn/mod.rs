@@ -87,6 +87,8 @@ type AllocationKey = usize;
 enum Deadline {
     Allocation(AllocationKey),
     Pending(RequestId),
+    /// A connection ought to have an allocation by now.
+    Flow(FlowId),
     Reservation([u8; 8]),
     Connection(ConnectionId),
 }
@@ -211,8 +213,9 @@ impl TurnServer {
 
     /// A client opened a connection to us.
     pub fn handle_flow_opened(&mut self, now: Instant, flow: FlowId, remote: SocketAddr, transport: ClientTransport) {
-        self.clock(now);
+        let now = self.clock(now);
         self.flows.insert(flow, Flow { remote, transport });
+        self.timers.set(Deadline::Flow(flow), now + self.config.flow_idle);
     }
 
     /// One frame of a connection: what [`frame_len`] cuts out of a byte stream, or a datagram that came over DTLS. Where
@@ -232,6 +235,7 @@ impl TurnServer {
         if self.flows.remove(&flow).is_none() {
             return;
         }
+        self.timers.cancel(&Deadline::Flow(flow));
         let path = ClientPath::Flow(flow);
         if let Some(request) = self.pending_clients.remove(&path) {
             // The socket is closed when it comes.
@@ -251,12 +255,23 @@ impl TurnServer {
                 Deadline::Allocation(key) => self.end(now, key, AllocationEnd::Expired),
                 Deadline::Pending(request) => self.give_up(request),
                 Deadline::Connection(id) => self.connection_due(id),
+                Deadline::Flow(flow) => self.look_at_flow(now, flow),
                 Deadline::Reservation(token) => {
                     if let Some(reservation) = self.reservations.remove(&token) {
                         self.events.push_back(TurnEvent::CloseSocket(reservation.relay.socket));
                     }
                 }
             }
+        }
+    }
+
+    /// Closes a connection that is of no use.
+    fn look_at_flow(&mut self, now: Instant, flow: FlowId) {
+        let path = ClientPath::Flow(flow);
+        if self.by_client.contains_key(&path) || self.pending_clients.contains_key(&path) {
+            self.timers.set(Deadline::Flow(flow), now + self.config.flow_idle);
+        } else if self.flows.contains_key(&flow) {
+            self.events.push_back(TurnEvent::CloseFlow(flow));
         }
     }
 
@@ -319,6 +334,11 @@ impl TurnServer {
         }
     }
 
+    /// Connections over this transport now.
+    pub fn flows_over(&self, transport: ClientTransport) -> usize {
+        self.flows.values().filter(|flow| flow.transport == transport).count()
+    }
+
     /// What was dropped, and why.
     pub fn drops(&self) -> &DropCounters {
         &self.drops
@@ -348,6 +368,15 @@ impl TurnServer {
             self.by_relay.remove(&relay.socket);
             self.tcp.relays.remove(&relay.socket);
             self.events.push_back(TurnEvent::CloseSocket(relay.socket));
+        }
+        if let ClientPath::Flow(flow) = allocation.terms.client {
+            match reason {
+                // The client may want another one.
+                AllocationEnd::Released => self.timers.set(Deadline::Flow(flow), now + self.config.flow_idle),
+                AllocationEnd::FlowClosed => {}
+                // It is told in the only way there is.
+                _ => self.events.push_back(TurnEvent::CloseFlow(flow)),
+            }
         }
         let record = AllocationRecord { allocation: allocation.summary(now), reason };
         self.events.push_back(TurnEvent::Ended(Box::new(record)));

@@ -4,6 +4,7 @@ mod allocations;
 mod amplification;
 mod authentication;
 mod bad_input;
+mod connections;
 mod discovery;
 mod handover;
 mod model;
