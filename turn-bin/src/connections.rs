@@ -45,21 +45,24 @@ pub(crate) struct Connections {
     workers: Vec<Inbox>,
     tls: Option<TlsSettings>,
     limit: ConnectionLimit,
+    first_frame: Duration,
     idle: Duration,
     numbers: Arc<AtomicU64>,
     cut: Cut,
 }
 
 impl Connections {
-    /// For these workers. A connection ends without a byte for `idle`, and with `cut`.
+    /// For these workers. A connection ends without a whole frame in the time of `first_frame`, later without a byte for
+    /// `idle`, and with `cut`.
     pub(crate) fn new(
         workers: Vec<Inbox>,
         tls: Option<TlsSettings>,
         limit: ConnectionLimit,
+        first_frame: Duration,
         idle: Duration,
         cut: Cut,
     ) -> Self {
-        Connections { workers, tls, limit, idle, numbers: Arc::default(), cut }
+        Connections { workers, tls, limit, first_frame, idle, numbers: Arc::default(), cut }
     }
 
     /// Accepts connections until the task is dropped.
@@ -99,7 +102,7 @@ impl Connections {
     async fn frames(&self, stream: impl AsyncRead + AsyncWrite, remote: SocketAddr, transport: ClientTransport) {
         let (read_half, mut write_half) = tokio::io::split(stream);
         let mut frames = Frames { stream: read_half, buffer: BytesMut::new(), idle: self.idle };
-        let Some(first) = frames.next().await else { return };
+        let Ok(Some(first)) = tokio::time::timeout(self.first_frame, frames.next()).await else { return };
         let flow = FlowId(self.numbers.fetch_add(1, Ordering::Relaxed));
         let worker = self.worker_of(remote, &first);
         let (writer, to_write) = mpsc::channel(MAX_QUEUED_WRITES);

@@ -98,7 +98,8 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let (cut, uncut) = Cut::new();
     let inboxes: Vec<_> = workers.iter().map(|worker| worker.inbox().clone()).collect();
     let idle = Duration::from_secs(config.limits.lifetime_seconds) + IDLE_GRACE;
-    let connections = Connections::new(inboxes.clone(), tls.clone(), limit.clone(), idle, uncut.clone());
+    let first_frame = Duration::from_secs(config.limits.idle_connection_seconds);
+    let connections = Connections::new(inboxes.clone(), tls.clone(), limit.clone(), first_frame, idle, uncut.clone());
     let metrics = Metrics { workers: inboxes, relays, connections: limit };
     let phase = Arc::new(SharedPhase::default());
 

@@ -78,6 +78,7 @@ async fn nothing_is_lost_over_ipv6() {
         config.listen = vec!["[::1]:0".parse().expect("it is an address")];
         config.relay.allow_peers = vec!["::1/128".parse().expect("it is a network")];
         config.tls = Some(files.tls());
+        config.limits.allocations_per_user = 100;
     })
     .await;
     // -x: a relayed address of IPv6.

@@ -66,7 +66,7 @@ fn thousands_of_allocations_outlive_a_flood() {
 /// From many networks, since each may only ask so often.
 fn allocate(server: SocketAddr) -> Vec<Client> {
     let allocate = |index: usize| {
-        let mut client = Client::udp_from(IpAddr::from([127, 8, (index % 250) as u8, 1]), server);
+        let mut client = Client::udp_from(IpAddr::from([127, 8 + (index / 250) as u8, (index % 250) as u8, 1]), server);
         client.allocate().expect("alice may");
         client
     };

@@ -417,6 +417,8 @@ fn log_allocation(worker: u8, record: &AllocationRecord) {
     let id = allocation_name(usize::from(worker), allocation.id);
     let [sent, received] =
         [allocation.sent, allocation.received].map(|traffic| (traffic.packets > 0).then_some(traffic));
+    // Nearly every allocation does.
+    let relays_datagrams = allocation.relay_transport == RelayTransport::Udp;
     tracing::info!(
         target: "turn",
         id,
@@ -424,7 +426,7 @@ fn log_allocation(worker: u8, record: &AllocationRecord) {
         realm = &*allocation.realm,
         user = pseudonym(&allocation.user),
         transport = allocation.transport.name(),
-        relay_transport = allocation.relay_transport.name(),
+        relay_transport = (!relays_datagrams).then(|| allocation.relay_transport.name()),
         seconds = allocation.age.as_secs(),
         sent_packets = sent.map(|sent| sent.packets),
         sent_bytes = sent.map(|sent| sent.bytes),

@@ -30,7 +30,14 @@ const TCP: u8 = 6;
 /// among them, draw from all of these.
 const CHANNELS: std::ops::RangeInclusive<u16> = 0x4000..=0x7ffe;
 /// What there are requests of; others are no more answered than what isn't STUN (RFC 8489 section 6.3).
-const METHODS: [Method; 4] = [Method::ALLOCATE, Method::REFRESH, Method::CREATE_PERMISSION, Method::CHANNEL_BIND];
+const METHODS: [Method; 6] = [
+    Method::ALLOCATE,
+    Method::REFRESH,
+    Method::CREATE_PERMISSION,
+    Method::CHANNEL_BIND,
+    Method::CONNECT,
+    Method::CONNECTION_BIND,
+];
 /// Peers in one CreatePermission request.
 const MAX_PEERS: usize = 32;
 

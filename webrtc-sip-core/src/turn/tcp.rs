@@ -175,6 +175,7 @@ impl TurnServer {
         let carried = connection.carried.clone();
         self.timers.cancel(&Deadline::Connection(id));
         self.flows.remove(&flow);
+        self.timers.cancel(&Deadline::Flow(flow));
         self.events.push_back(TurnEvent::Splice { flow, connection: id, carried });
         Ok(Some(Body::Done))
     }
