@@ -17,7 +17,7 @@ export async function pulseaudio() {
       '--exit-idle-time=-1',
       '--disable-shm=yes',
       '--use-pid-file=no',
-      '--load=module-null-sink sink_name=null',
+      '--load=module-null-sink sink_name=null rate=48000',
       `--load=module-native-protocol-unix auth-anonymous=1 socket=${socket}`,
     ],
     { env: { XDG_RUNTIME_DIR: folder, HOME: folder } },
