@@ -74,8 +74,7 @@ async fn who_signed_in_is_relayed_to_the_gateway_s_own_media_and_to_nothing_besi
         assert_eq!(relayed.bind(refused), Err(403), "{refused}");
     }
     relayed.bind(media(answer)).expect("it is the gateway's own");
-    relayed.send(&check(answer));
-    let response = relayed.receive();
+    let response = relayed.ask(&check(answer));
     assert_eq!(Message::parse(&response).expect("it is a message").class(), Class::Success);
 
     assert_eq!(turn_client::Client::udp(gateway.turn[0]).allocate(), Err(401), "nobody knows alice");

@@ -92,6 +92,7 @@ for (const [name, transport] of [['chromium', 'udp'], ['firefox', 'tcp']]) {
     const before = await page.page.path();
     assert.equal(before.local.candidateType, 'relay', JSON.stringify(before));
     await first.stop();
+    await page.wait('silence', 5_000, () => media.sounds(Date.now() - 500).length === 0);
     const second = await use(turnServer({ port: first.port }));
     const backAt = Date.now();
     const [heardAgain] = await page.wait('the phone to hear the page again', RECOVERY_MS, () => {

@@ -228,6 +228,25 @@ test('a path interrupted for 2 s is restarted, a shorter interruption is not', a
   assert.equal(peer().remoteDescription?.sdp, 'the new answer');
 });
 
+test('a path that only the gateway sees lost is restarted', async () => {
+  const { client, gateway, notify, peer, clock } = await signedIn();
+  client.call('echo');
+  await settle();
+  notify('call.answered');
+  peer().ice('connected');
+  notify('call.warning', { reason: 'media_timeout', side: 'local' });
+  notify('call.warning', { reason: 'media_disconnected', side: 'remote' });
+  await settle();
+  assert.equal(gateway.requests('call.update').length, 0);
+  notify('call.warning', { reason: 'media_disconnected', side: 'local' });
+  await settle();
+  assert.deepEqual(peer().offers[1], { iceRestart: true });
+  peer().ice('disconnected');
+  notify('call.warning', { reason: 'media_disconnected', side: 'local' });
+  await clock.advance(1999);
+  assert.equal(gateway.requests('call.update').length, 1);
+});
+
 test('a restart uses the relays that the gateway named last', async () => {
   const relays = [{ urls: 'turn:192.0.2.1', username: 'u', credential: 'new' }];
   const script: Script = (request, transport) =>

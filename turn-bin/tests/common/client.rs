@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
+use std::time::{Duration, Instant};
 
 use webrtc_sip_core::io::PacketBuf;
 use webrtc_sip_core::stun::{
@@ -17,6 +18,8 @@ const UDP: u32 = 17 << 24;
 /// The same of TCP (RFC 6062 section 4.1).
 const TCP: u32 = 6 << 24;
 const CHANNEL: u16 = 0x4001;
+/// RFC 8489 section 6.2.1.
+const RTO: Duration = Duration::from_millis(500);
 
 enum Link {
     Udp(UdpSocket),
@@ -194,6 +197,22 @@ impl Client {
             frame.resize(frame.len().next_multiple_of(4), 0);
         }
         self.write(&frame);
+    }
+
+    /// Sends to the peer over UDP until it answers: it may not yet be ready for the first (RFC 8489 section 6.2.1).
+    pub(crate) fn ask(&mut self, data: &[u8]) -> Vec<u8> {
+        let began = Instant::now();
+        while began.elapsed() < PATIENCE {
+            self.send(data);
+            let Link::Udp(socket) = &self.link else { panic!("TCP repeats by itself") };
+            socket.set_read_timeout(Some(RTO)).expect("it is a valid time");
+            let answered = socket.peek(&mut [0]).is_ok();
+            socket.set_read_timeout(Some(PATIENCE)).expect("it is a valid time");
+            if answered {
+                return self.receive();
+            }
+        }
+        panic!("no answer within {PATIENCE:?}");
     }
 
     /// Whether the server closes the connection, soon.

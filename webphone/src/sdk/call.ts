@@ -272,6 +272,7 @@ export class Call extends Emitter<CallEvents> {
         this.emit('stats', this.#stats);
         return this.#changed();
       case 'call.warning':
+        if (params['reason'] === 'media_disconnected' && params['side'] === 'local') this.#link?.lost();
         return this.emit('warning', { reason: String(params['reason']) });
       case 'call.ended':
         return this.#finish({

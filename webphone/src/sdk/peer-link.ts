@@ -78,6 +78,12 @@ export class PeerLink {
     return this.#attempt();
   }
 
+  /** The gateway has lost the path. Firefox, for one, doesn't notice when its TCP connection to a relay breaks. */
+  lost(): void {
+    // Where the browser has noticed, a new path is being looked for.
+    if (this.#state !== 'interrupted') void this.#attempt();
+  }
+
   async #attempt(): Promise<void> {
     if (this.#closed || this.#restarting || !this.#trickling) return;
     this.#restarting = true;
