@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use webrtc_sip_core::ids::AllocationId;
 use webrtc_sip_core::turn::{AllocationSummary, Traffic};
 
-use crate::worker::{Inbox, WorkerInput, allocation_name};
+use crate::worker::{Inbox, WorkerInput, allocation_called, allocation_name};
 
 const DEFAULT_PAGE: usize = 100;
 const MAX_PAGE: usize = 1000;
@@ -35,9 +35,6 @@ pub(crate) struct Admin {
     workers: Vec<Inbox>,
     access: Access,
 }
-
-/// An allocation by the worker that has it.
-type Place = (usize, AllocationId);
 
 #[derive(Debug, Deserialize)]
 struct Page {
@@ -127,21 +124,39 @@ impl Admin {
         }
     }
 
-    /// Up to `limit` of a worker's allocations, in the order of their numbers.
-    async fn of_worker(&self, worker: usize, after: Option<AllocationId>, limit: usize) -> Vec<AllocationSummary> {
-        let (reply, answer) = oneshot::channel();
-        match self.workers.get(worker) {
+    /// The next `limit` allocations, in the order of their ids. Every worker is asked: an allocation moves to where its client
+    /// is.
+    async fn next(&self, after: Option<AllocationId>, limit: usize) -> Vec<AllocationSummary> {
+        let mut all = Vec::new();
+        for inbox in &self.workers {
+            let (reply, answer) = oneshot::channel();
+            inbox.send(WorkerInput::Allocations { after, limit, reply }).await;
             // A worker is gone only when the process ends.
-            Some(inbox) => inbox.send(WorkerInput::Allocations { after, limit, reply }).await,
-            None => return Vec::new(),
-        };
-        answer.await.unwrap_or_default()
+            all.extend(answer.await.unwrap_or_default());
+        }
+        all.sort_unstable_by_key(|found| found.id);
+        // It may have moved from a worker to the next between our questions.
+        all.dedup_by_key(|found| found.id);
+        all.truncate(limit);
+        all
     }
 
-    async fn find(&self, (worker, id): Place) -> Result<Allocation, Problem> {
+    async fn find(&self, id: AllocationId) -> Result<Allocation, Problem> {
         let before = id.0.checked_sub(1).map(AllocationId);
-        let found = self.of_worker(worker, before, 1).await.into_iter().find(|found| found.id == id);
-        found.map(|found| Allocation::new(worker, &found)).ok_or(NO_SUCH)
+        let found = self.next(before, 1).await.into_iter().find(|found| found.id == id);
+        found.as_ref().map(Allocation::from).ok_or(NO_SUCH)
+    }
+
+    /// Ends an allocation; says whether it was there.
+    async fn end(&self, id: AllocationId) -> bool {
+        for inbox in &self.workers {
+            let (reply, answer) = oneshot::channel();
+            inbox.send(WorkerInput::EndAllocation { id, reply }).await;
+            if answer.await.unwrap_or(false) {
+                return true;
+            }
+        }
+        false
     }
 }
 
@@ -155,20 +170,12 @@ async fn list(
     if !(1..=MAX_PAGE).contains(&limit) {
         return Err(Problem(StatusCode::BAD_REQUEST, "limit: expected a number from 1 to 1000"));
     }
-    let after = match page.after.as_deref().map(place) {
+    let after = match page.after.as_deref().map(allocation_called) {
         Some(None) => return Err(Problem(StatusCode::BAD_REQUEST, "after: expected the id of an allocation")),
         Some(after) => after,
         None => None,
     };
-    let mut allocations = Vec::new();
-    for worker in after.map_or(0, |(worker, _)| worker)..admin.workers.len() {
-        let after = after.filter(|(first, _)| *first == worker).map(|(_, id)| id);
-        let more = admin.of_worker(worker, after, limit - allocations.len()).await;
-        allocations.extend(more.iter().map(|summary| Allocation::new(worker, summary)));
-        if allocations.len() == limit {
-            break;
-        }
-    }
+    let allocations: Vec<_> = admin.next(after, limit).await.iter().map(Allocation::from).collect();
     let next = allocations.last().filter(|_| allocations.len() == limit).map(|last| last.id.clone());
     Ok(Json(Allocations { allocations, next }))
 }
@@ -179,22 +186,19 @@ async fn inspect(
     Path(id): Path<String>,
 ) -> Result<Json<Allocation>, Problem> {
     admin.permit(&headers)?;
-    admin.find(place(&id).ok_or(NO_SUCH)?).await.map(Json)
+    admin.find(allocation_called(&id).ok_or(NO_SUCH)?).await.map(Json)
 }
 
 async fn end(State(admin): State<Admin>, headers: HeaderMap, Path(id): Path<String>) -> Result<StatusCode, Problem> {
     admin.permit(&headers)?;
-    let (worker, id) = place(&id).ok_or(NO_SUCH)?;
-    let (reply, answer) = oneshot::channel();
-    let inbox = admin.workers.get(worker).ok_or(NO_SUCH)?;
-    inbox.send(WorkerInput::EndAllocation { id, reply }).await;
-    if answer.await.unwrap_or(false) { Ok(StatusCode::NO_CONTENT) } else { Err(NO_SUCH) }
+    let id = allocation_called(&id).ok_or(NO_SUCH)?;
+    if admin.end(id).await { Ok(StatusCode::NO_CONTENT) } else { Err(NO_SUCH) }
 }
 
-impl Allocation {
-    fn new(worker: usize, summary: &AllocationSummary) -> Self {
+impl From<&AllocationSummary> for Allocation {
+    fn from(summary: &AllocationSummary) -> Self {
         Allocation {
-            id: allocation_name(worker, summary.id),
+            id: allocation_name(summary.id),
             user: summary.user.to_string(),
             client: summary.client,
             transport: summary.transport.name(),
@@ -210,12 +214,6 @@ impl From<Traffic> for Counts {
     fn from(traffic: Traffic) -> Self {
         Counts { packets: traffic.packets, bytes: traffic.bytes }
     }
-}
-
-/// What [`allocation_name`] made.
-fn place(name: &str) -> Option<Place> {
-    let (worker, id) = name.split_once('-')?;
-    Some((worker.parse().ok()?, AllocationId(id.parse().ok()?)))
 }
 
 /// Whether a Host header names this machine to itself.
@@ -244,9 +242,11 @@ mod tests {
 
     #[test]
     fn names_lead_back_to_their_allocations() {
-        assert_eq!(place(&allocation_name(3, AllocationId(77))), Some((3, AllocationId(77))));
-        for name in ["", "3", "3-", "-77", "3-x", "3-77-1", "-3-77"] {
-            assert_eq!(place(name), None, "{name}");
+        let id = AllocationId(3 << 56 | 77);
+        assert_eq!(allocation_name(id), "3-77");
+        assert_eq!(allocation_called("3-77"), Some(id));
+        for name in ["", "3", "3-", "-77", "3-x", "3-77-1", "-3-77", "256-1", "3-72057594037927936"] {
+            assert_eq!(allocation_called(name), None, "{name}");
         }
     }
 }

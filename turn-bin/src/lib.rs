@@ -13,6 +13,7 @@ mod connections;
 mod discovery;
 mod dtls;
 mod failure;
+mod fragmentation;
 mod http;
 mod limits;
 mod metrics;

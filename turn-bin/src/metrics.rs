@@ -72,6 +72,12 @@ fn load(page: &mut Exposition, workers: &[WorkerStats]) {
         w.turn.reservations as u64
     });
     per_worker(Kind::Counter, "wst_allocations_total", "Allocations made.", |w| w.turn.allocated);
+    per_worker(
+        Kind::Counter,
+        "wst_moved_allocations_total",
+        "Allocations that followed their client to another address, counted where they came to.",
+        |w| w.turn.moved,
+    );
     per_worker(Kind::Counter, "wst_succeeded_requests_total", "Requests answered with success.", |w| w.turn.succeeded);
     per_worker(
         Kind::Counter,

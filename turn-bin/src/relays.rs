@@ -8,6 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use webrtc_sip_core::turn::{Family, RelayPort};
 
 use crate::config::Config;
+use crate::fragmentation;
 
 /// How many ports taken by other programs are skipped before an allocation is refused.
 const MAX_BIND_ATTEMPTS: usize = 32;
@@ -128,6 +129,7 @@ impl Relays {
         self.bind_by(family, kind, random, |address| {
             let socket = UdpSocket::bind(address)?;
             socket.set_nonblocking(true)?;
+            fragmentation::allow(&socket, address)?;
             Ok(socket)
         })
     }

@@ -35,6 +35,8 @@ const MAX_HTTP_CONNECTIONS: usize = 32;
 const RECEIVE_BUFFER_BYTES: usize = 4 << 20;
 /// How much longer than an allocation lives a connection may be silent.
 const IDLE_GRACE: Duration = Duration::from_secs(60);
+/// More than an allocation needs from one worker to another.
+const HANDOVER_TIME: Duration = Duration::from_millis(20);
 
 /// A whole TURN server inside this process.
 #[derive(Debug)]
@@ -44,6 +46,7 @@ pub struct Running {
     /// Where health and metrics are, if anywhere.
     pub http: Option<SocketAddr>,
     workers: Vec<WorkerHandle>,
+    ledger: Arc<Ledger>,
     metrics: Metrics,
     phase: Arc<SharedPhase>,
     tls: Option<TlsSettings>,
@@ -93,7 +96,8 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     }
     let relays = Arc::new(Relays::new(&config));
     let limit = ConnectionLimit::new(config.limits.connections);
-    let workers = start_workers(&config, count, &mut bound, &relays, &limit)?;
+    let ledger = Ledger::new(Instant::now(), &CryptoProvider::system());
+    let workers = start_workers(&config, count, &mut bound, &ledger, &relays, &limit)?;
 
     let (cut, uncut) = Cut::new();
     let inboxes: Vec<_> = workers.iter().map(|worker| worker.inbox().clone()).collect();
@@ -118,7 +122,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     phase.set(Phase::Up);
     tracing::info!(?listen, http = ?http_address, workers = workers.len(), "TURN server started");
     let alternate = Mutex::new(config.shutdown.alternate_server);
-    Ok(Running { listen, http: http_address, workers, metrics, phase, tls, alternate, cut, listeners })
+    Ok(Running { listen, http: http_address, workers, ledger, metrics, phase, tls, alternate, cut, listeners })
 }
 
 /// Where NAT behaviour discovery listens, if anywhere.
@@ -154,6 +158,7 @@ fn start_workers(
     config: &Config,
     count: usize,
     bound: &mut [Bound],
+    ledger: &Arc<Ledger>,
     relays: &Arc<Relays>,
     limit: &ConnectionLimit,
 ) -> io::Result<Vec<WorkerHandle>> {
@@ -166,13 +171,14 @@ fn start_workers(
     let addresses: Vec<SocketAddr> = listeners.iter().map(|listener| listener.address).collect();
     let discovery = discovery_addresses(config, &addresses).zip(config.discovery.as_ref());
     let crypto = CryptoProvider::system();
-    let ledger = Ledger::new(Instant::now(), &crypto);
     let turn = TurnConfig {
         discovery: discovery.and_then(|(all, settings)| discovery::sockets(all, &settings.external_ips, &listeners)),
         listeners,
         families: relays.families(),
         tenants: permitted.tenants,
         peers: permitted.peers,
+        dont_fragment: true,
+        mobility: config.mobility,
         nonce_key: crypto.bytes(),
         nonce_lifetime: Duration::from_secs(config.auth.nonce_seconds),
         max_lifetime: Duration::from_secs(config.limits.lifetime_seconds),
@@ -226,6 +232,21 @@ impl Running {
         self.workers[worker].inbox().send(WorkerInput::Stop).await;
     }
 
+    /// Done when each worker has had none left at some moment.
+    async fn drain_workers(&self) {
+        let mut waits = Vec::with_capacity(self.workers.len());
+        for worker in &self.workers {
+            let (drained, wait) = oneshot::channel();
+            let alternate = *self.alternate();
+            worker.inbox().send(WorkerInput::Drain { alternate, drained }).await;
+            waits.push(wait);
+        }
+        for wait in waits {
+            // An error means that the worker ended, which is as good.
+            let _ = wait.await;
+        }
+    }
+
     fn alternate(&self) -> MutexGuard<'_, Option<SocketAddr>> {
         // An address is as it should be whoever panicked.
         self.alternate.lock().unwrap_or_else(PoisonError::into_inner)
@@ -253,16 +274,13 @@ impl Service for Running {
     /// Takes no new allocations; done when the last one is over.
     async fn drain(&self) {
         self.phase.set(Phase::Draining);
-        let mut waits = Vec::with_capacity(self.workers.len());
-        for worker in &self.workers {
-            let (drained, wait) = oneshot::channel();
-            let alternate = *self.alternate();
-            worker.inbox().send(WorkerInput::Drain { alternate, drained }).await;
-            waits.push(wait);
-        }
-        for wait in waits {
-            // An error means that the worker ended, which is as good.
-            let _ = wait.await;
+        loop {
+            self.drain_workers().await;
+            // One that followed its client to another worker may have come to where there was none any more.
+            if self.ledger.allocations() == 0 {
+                break;
+            }
+            tokio::time::sleep(HANDOVER_TIME).await;
         }
     }
 

@@ -63,8 +63,8 @@ async fn nothing_is_lost_over_udp_tcp_tls_and_dtls() {
     })
     .await;
     let peer = Echo::start();
-    // Channels, and with -s Send indications; over UDP, TCP (-t), TLS (-t -S) and DTLS (-S).
-    let runs = [&[][..], &["-s"], &["-t"], &["-t", "-s"], &["-t", "-S"], &["-S"], &["-S", "-s"]];
+    // Channels, and with -s Send indications, which with -g mustn't be fragmented; over UDP, TCP (-t), TLS (-t -S) and DTLS (-S).
+    let runs = [&[][..], &["-s"], &["-s", "-g"], &["-t"], &["-t", "-s"], &["-t", "-S"], &["-S"], &["-S", "-s"]];
     assert_nothing_is_lost(server.listen[0], peer.address, &runs);
     server.stop().await.expect("nothing broke");
 }
@@ -82,7 +82,7 @@ async fn nothing_is_lost_over_ipv6() {
     })
     .await;
     // -x: a relayed address of IPv6.
-    let runs = [&["-x"][..], &["-x", "-s"], &["-x", "-t"], &["-x", "-S"]];
+    let runs = [&["-x"][..], &["-x", "-s", "-g"], &["-x", "-t"], &["-x", "-S"]];
     assert_nothing_is_lost(server.listen[0], peer.address, &runs);
     server.stop().await.expect("nothing broke");
 }
@@ -103,6 +103,18 @@ async fn ports_reserved_for_rtcp_are_had_from_any_worker() {
     // Four clients are two for RTP and two for RTCP, at the port that the first ones reserve.
     if let Some(text) = relay(server.listen[0], peers[0].address, &["-m", "4", "-n", "50"]) {
         assert_all_came_back(&text, 200);
+    }
+    server.stop().await.expect("nothing broke");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_that_move_lose_nothing() {
+    let server = start_with(|config| config.workers = 4).await;
+    let peer = Echo::start();
+    // -M: after the allocation they go on from another port, having closed the old one before or not.
+    for flags in [&["-M"][..], &["-M", "-t", "-s"]] {
+        let Some(text) = relay(server.listen[0], peer.address, &[&THREE[..], flags].concat()) else { break };
+        assert_all_came_back(&text, 300);
     }
     server.stop().await.expect("nothing broke");
 }

@@ -3,17 +3,14 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use common::client::Client;
-use common::{Echo, metric};
+use common::process::Process;
+use common::{Echo, metric, strangers};
 use shell::limits::raise_open_files;
-use shell::testing::{exit_code, signal};
-use webrtc_sip_core::io::PacketBuf;
-use webrtc_sip_core::stun::{Attribute, Class, MessageWriter, Method, TransactionId};
 
 const ALLOCATIONS: usize = 5_000;
 /// At once, each waiting for one answer after the other.
@@ -33,7 +30,12 @@ const SETUP: Duration = Duration::from_millis(1);
 #[test]
 fn thousands_of_allocations_outlive_a_flood() {
     raise_open_files();
-    let server = Server::start();
+    let server = Process::start(
+        Command::new(env!("CARGO_BIN_EXE_webrtc-sip-turn")),
+        [127, 0, 0, 1].into(),
+        &["--relay-ip", "127.0.0.3", "--allow-peer", "127.0.0.0/8"],
+        ALLOCATIONS,
+    );
     let empty = server.memory();
     let (begun, cpu) = (Instant::now(), server.cpu());
     let mut clients = allocate(server.listen);
@@ -83,7 +85,7 @@ fn flood(server: SocketAddr, live: &mut [Client]) {
     for client in &mut *live {
         client.bind(peer.address).expect("it is allowed");
     }
-    let requests = requests();
+    let requests = strangers::requests();
     for burst in 0..FLOOD / BURST {
         let data = (burst as u64).to_be_bytes();
         for request in 0..BURST {
@@ -98,110 +100,6 @@ fn flood(server: SocketAddr, live: &mut [Client]) {
         }
         for client in &mut *live {
             assert_eq!(client.receive(), data, "burst {burst}");
-        }
-    }
-}
-
-/// What strangers send: requests without credentials and with wrong ones, questions, rubbish.
-fn requests() -> Vec<Vec<u8>> {
-    let request = |method, attributes: &[(Attribute, &[u8])]| {
-        let mut slot = [0; 500];
-        let mut packet = PacketBuf::empty(&mut slot, 0);
-        let mut writer =
-            MessageWriter::new(&mut packet, Class::Request, method, TransactionId([7; 12])).expect("it fits");
-        for (attribute, value) in attributes {
-            writer.put(*attribute, value).expect("it fits");
-        }
-        packet.as_slice().to_vec()
-    };
-    let udp = (Attribute::REQUESTED_TRANSPORT, &[17, 0, 0, 0][..]);
-    let false_name = [
-        (Attribute::USERNAME, &b"alice"[..]),
-        (Attribute::REALM, b"example.org"),
-        (Attribute::NONCE, b"obMatJos2gAAA0000000000000000000"),
-        (Attribute::MESSAGE_INTEGRITY, &[0; 20]),
-    ];
-    vec![
-        request(Method::ALLOCATE, &[udp]),
-        request(Method::ALLOCATE, &[&[udp][..], &false_name].concat()),
-        request(Method::REFRESH, &false_name),
-        request(Method::BINDING, &[]),
-        request(Method::CREATE_PERMISSION, &[]),
-        vec![0x40, 1, 0, 4, 1, 2, 3, 4],
-        vec![0; 40],
-    ]
-}
-
-struct Server {
-    /// None when it was waited for.
-    child: Option<Child>,
-    listen: SocketAddr,
-    http: SocketAddr,
-}
-
-impl Server {
-    fn start() -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_webrtc-sip-turn"))
-            .args(["--listen", "127.0.0.1:0", "--relay-ip", "127.0.0.3", "--workers", "2", "--realm", "example.org"])
-            .args(["--user", "alice:wonder", "--allow-peer", "127.0.0.0/8"])
-            .env("WST_HTTP__LISTEN", "127.0.0.1:0")
-            .env("WST_LIMITS__ALLOCATIONS_PER_USER", ALLOCATIONS.to_string())
-            .env("WST_LIMITS__RELAY_SOCKETS", ALLOCATIONS.to_string())
-            .env("WST_LIMITS__CONNECTIONS", "10")
-            // Half of what each network of the flood asks of a worker within a second.
-            .env("WST_LIMITS__REFUSALS_PER_SECOND", "50")
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the program starts");
-        let mut lines = BufReader::new(child.stderr.take().expect("it is piped")).lines().map_while(Result::ok);
-        let line = lines.find(|line| line.contains("TURN server started")).expect("it says where it is");
-        // Read on, so that it never waits for a reader; the lines of ended allocations are many.
-        std::thread::spawn(move || lines.for_each(drop));
-        // Where clients come, and then where the metrics are.
-        let ports = line.split("127.0.0.1:").skip(1).map(|rest| {
-            let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
-            port.parse::<u16>().expect("it is a port")
-        });
-        let addresses: Vec<_> = ports.map(|port| SocketAddr::from(([127, 0, 0, 1], port))).collect();
-        let [listen, http] = addresses[..] else { panic!("two addresses in {line:?}") };
-        Server { child: Some(child), listen, http }
-    }
-
-    fn file(&self, name: &str) -> String {
-        let id = self.child.as_ref().expect("it runs").id();
-        std::fs::read_to_string(format!("/proc/{id}/{name}")).expect("it runs")
-    }
-
-    /// Resident, in bytes.
-    fn memory(&self) -> u64 {
-        let status = self.file("status");
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("every process has it");
-        line.split_whitespace().nth(1).expect("a number").parse::<u64>().expect("kilobytes") * 1024
-    }
-
-    /// What its threads have used of the processors so far.
-    fn cpu(&self) -> Duration {
-        let stat = self.file("stat");
-        let fields = stat.rsplit_once(')').expect("the name is in parentheses").1;
-        // Fields 14 and 15, in hundredths of a second.
-        let ticks = fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<u64>().expect("a number"));
-        Duration::from_millis(ticks.sum::<u64>() * 10)
-    }
-
-    fn stop(mut self) {
-        let child = self.child.take().expect("it runs");
-        signal(&child, "-TERM");
-        assert_eq!(exit_code(child), Some(0));
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            // Dead or not: the test failed, and nothing shall be left of it.
-            let _ = child.kill();
-            let _ = child.wait();
         }
     }
 }

@@ -44,6 +44,14 @@ pub enum Transmit {
         /// The address to send to.
         destination: SocketAddr,
     },
+    /// As one datagram that no router may fragment, and that isn't sent where it doesn't fit into one packet. Only a TURN
+    /// server that was told that its owner can do so asks for it ([`crate::turn::TurnConfig::dont_fragment`]).
+    Unfragmented {
+        /// The socket to send from.
+        socket: SocketId,
+        /// The address to send to.
+        destination: SocketAddr,
+    },
     /// Appended to a byte stream.
     Stream(FlowId),
 }

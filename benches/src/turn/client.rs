@@ -22,7 +22,7 @@ const AT_ONCE: usize = 50;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Lifetime of an allocation, in seconds: longer than any run.
 const LIFETIME: u32 = 3600;
-/// REQUESTED-TRANSPORT of UDP (RFC 8656 section 18.7).
+/// REQUESTED-TRANSPORT of UDP (RFC 8656 section 18.8).
 const UDP: u32 = 17 << 24;
 const CHANNEL: u16 = 0x4001;
 

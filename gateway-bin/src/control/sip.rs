@@ -96,7 +96,7 @@ impl SipSockets {
     /// doesn't take it is closed.
     pub(super) fn send(&mut self, transmit: Transmit, bytes: &[u8]) {
         match transmit {
-            Transmit::Datagram { socket, destination } => {
+            Transmit::Datagram { socket, destination } | Transmit::Unfragmented { socket, destination } => {
                 let Some(socket) = self.udp.get(&socket) else { return };
                 if let Err(error) = socket.try_send_to(bytes, destination) {
                     tracing::debug!(%error, "a SIP datagram wasn't sent");

@@ -45,6 +45,7 @@ const LAYERS: Layers<'static> = Layers {
 pub struct Config {
     pub listen: Vec<SocketAddr>,
     pub workers: usize,
+    pub mobility: bool,
     pub relay: Relay,
     pub auth: Auth,
     #[serde(default, skip_serializing_if = "Option::is_none")]

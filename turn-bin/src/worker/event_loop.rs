@@ -23,6 +23,7 @@ use webrtc_sip_core::turn::{
 use super::dtls::Dtls;
 use super::peers::Peers;
 use super::{CONNECTIONS, ENDS, Inbox, Mailbox, WorkerInput, WorkerStats, allocation_name};
+use crate::fragmentation;
 use crate::relays::{Relay, Relays};
 
 /// Room after a packet, for the padding of ChannelData on streams.
@@ -376,6 +377,13 @@ impl Worker {
                     return;
                 }
             }
+            Transmit::Unfragmented { socket, destination } => {
+                let socket = self.sockets.get(&socket);
+                if socket.is_none_or(|socket| fragmentation::send_unfragmented(socket.udp(), packet, destination).is_err()) {
+                    self.stats.send_errors += 1;
+                    return;
+                }
+            }
             Transmit::Stream(flow) => {
                 if self.send_dtls(flow, packet) {
                     // Counted when its datagram is sent.
@@ -412,9 +420,9 @@ impl Worker {
 
 /// One line for an ended allocation. It is short, because there is one for each: what is 0 isn't said, as with the
 /// allocations that a browser makes and doesn't use.
-fn log_allocation(worker: u8, record: &AllocationRecord) {
+fn log_allocation(record: &AllocationRecord) {
     let allocation = &record.allocation;
-    let id = allocation_name(usize::from(worker), allocation.id);
+    let id = allocation_name(allocation.id);
     let [sent, received] =
         [allocation.sent, allocation.received].map(|traffic| (traffic.packets > 0).then_some(traffic));
     // Nearly every allocation does.

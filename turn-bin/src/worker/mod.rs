@@ -80,9 +80,19 @@ pub(crate) enum WorkerInput {
     Stop,
 }
 
-/// The name of a worker's allocation, as logs and the admin API have it.
-pub(crate) fn allocation_name(worker: usize, id: AllocationId) -> String {
-    format!("{worker}-{}", id.0)
+/// How many bits of an allocation's id count those of one server; those above are the server's number.
+const COUNTED: u32 = 56;
+
+/// The name of an allocation, as logs and the admin API have it: the worker that made it, and which of its allocations it is.
+pub(crate) fn allocation_name(id: AllocationId) -> String {
+    format!("{}-{}", id.0 >> COUNTED, id.0 & ((1 << COUNTED) - 1))
+}
+
+/// What [`allocation_name`] made.
+pub(crate) fn allocation_called(name: &str) -> Option<AllocationId> {
+    let (worker, number) = name.split_once('-')?;
+    let (worker, number): (u8, u64) = (worker.parse().ok()?, number.parse().ok()?);
+    (number >> COUNTED == 0).then_some(AllocationId(u64::from(worker) << COUNTED | number))
 }
 
 /// What a reload changes.

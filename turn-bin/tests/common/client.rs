@@ -13,7 +13,7 @@ use webrtc_sip_core::turn::{ConnectionId, frame_len};
 
 use super::PATIENCE;
 
-/// REQUESTED-TRANSPORT of UDP (RFC 8656 section 18.7).
+/// REQUESTED-TRANSPORT of UDP (RFC 8656 section 18.8).
 const UDP: u32 = 17 << 24;
 /// The same of TCP (RFC 6062 section 4.1).
 const TCP: u32 = 6 << 24;
@@ -150,6 +150,19 @@ impl Client {
             Link::Tcp(stream) => Ok(stream),
             Link::Udp(_) => panic!("datagrams carry no connection"),
         }
+    }
+
+    /// Goes on at another place, where it shows its ticket: the next one, and the old place.
+    pub(crate) fn move_to(&mut self, place: Client, ticket: &[u8]) -> Result<(Vec<u8>, Client), u16> {
+        let link = std::mem::replace(&mut self.link, place.link);
+        let old = Client { link, challenge: self.challenge.clone(), ..place };
+        // Nonces are for one address.
+        self.challenge = None;
+        let answer = self.introduced_request(Method::REFRESH, |writer| {
+            writer.put(Attribute::MOBILITY_TICKET, ticket).expect("it fits");
+        })?;
+        let next = Message::parse(&answer).expect("it is a message").get(Attribute::MOBILITY_TICKET);
+        Ok((next.expect("there is a ticket").to_vec(), old))
     }
 
     /// Binds the channel that [`Self::send`] sends to.

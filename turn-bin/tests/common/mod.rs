@@ -4,6 +4,9 @@
 #![allow(dead_code)]
 
 pub(crate) mod client;
+pub(crate) mod network;
+pub(crate) mod process;
+pub(crate) mod strangers;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
@@ -87,7 +90,7 @@ impl Echo {
         sockets.expect("there are free ports").map(Self::at)
     }
 
-    fn at(socket: UdpSocket) -> Self {
+    pub(crate) fn at(socket: UdpSocket) -> Self {
         socket.set_read_timeout(Some(Duration::from_millis(50))).expect("it is a valid time");
         let address = socket.local_addr().expect("it is bound");
         let ended = Arc::new(AtomicBool::new(false));

@@ -15,6 +15,7 @@ use super::auth::account_of;
 use super::connection::Connection;
 use super::event::{AllocationSummary, ClientTransport, RelaySocket, RelayTransport, Traffic};
 use super::ledger::Seat;
+use super::mobility::Mobility;
 use super::quota::Account;
 use super::reply::Code;
 
@@ -58,8 +59,11 @@ pub(super) struct Terms {
     pub(super) transaction: TransactionId,
     /// From one refresh to the next.
     pub(super) lifetime: Duration,
+    /// The client wants to take the allocation along when its address changes (RFC 8016).
+    pub(super) mobile: bool,
 }
 
+#[derive(Debug)]
 pub(super) struct Allocation {
     pub(super) id: AllocationId,
     pub(super) terms: Terms,
@@ -67,6 +71,7 @@ pub(super) struct Allocation {
     /// For the port above, and the family that couldn't be had: in case the request is repeated.
     pub(super) reservation: Option<[u8; 8]>,
     pub(super) failed: Option<(Family, Code)>,
+    pub(super) mobility: Option<Mobility>,
     started: Instant,
     pub(super) sent: Traffic,
     pub(super) received: Traffic,
@@ -76,13 +81,13 @@ pub(super) struct Allocation {
     pub(super) connections: Vec<Connection>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Permission {
     ip: IpAddr,
     expires: Instant,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Channel {
     number: u16,
     peer: SocketAddr,
@@ -120,6 +125,7 @@ impl Allocation {
     pub(super) fn new(id: AllocationId, terms: Terms, relays: &[RelaySocket], started: Instant) -> Self {
         Allocation {
             id,
+            mobility: terms.mobile.then(Mobility::default),
             terms,
             relays: SmallVec::from_slice(relays),
             reservation: None,
@@ -131,6 +137,11 @@ impl Allocation {
             channels: SmallVec::new(),
             connections: Vec::new(),
         }
+    }
+
+    /// The client has lost its connection, and may come back.
+    pub(super) fn is_absent(&self) -> bool {
+        self.mobility.is_some_and(|mobility| mobility.absent)
     }
 
     /// The socket from which peers of this family are reached; none where the allocation is of another transport.

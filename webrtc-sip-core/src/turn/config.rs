@@ -12,7 +12,8 @@ use super::{PeerPolicy, Tenants};
 #[derive(Clone, Debug)]
 pub struct TurnConfig {
     /// Which one this is of the servers that clients take for one: it stands in what they show when they come back, so that
-    /// they can be brought to the server that knows them.
+    /// they can be brought to the server that knows them. It is also the first byte of an allocation's id, which differs from
+    /// those of all others so.
     pub server_number: u8,
     /// The UDP sockets that clients talk to.
     pub listeners: Vec<Listener>,
@@ -20,7 +21,11 @@ pub struct TurnConfig {
     pub families: Vec<Family>,
     /// Who may use the server.
     pub tenants: Tenants,
-    /// Proves our nonces. Servers that share it take each other's.
+    /// Whether the owner can send datagrams that aren't fragmented (DONT-FRAGMENT, RFC 8656 section 18.9).
+    pub dont_fragment: bool,
+    /// Whether clients may take an allocation along when their address changes (RFC 8016).
+    pub mobility: bool,
+    /// Proves our nonces and mobility tickets. Servers that share it take each other's.
     pub nonce_key: [u8; 32],
     /// How long a nonce is taken.
     pub nonce_lifetime: Duration,
@@ -60,6 +65,8 @@ impl Default for TurnConfig {
             listeners: Vec::new(),
             families: vec![Family::V4],
             tenants: Tenants::default(),
+            dont_fragment: false,
+            mobility: true,
             nonce_key: [0; 32],
             nonce_lifetime: Duration::from_secs(3600),
             peers: PeerPolicy::default(),
@@ -108,7 +115,7 @@ impl Family {
         if address.is_ipv4() { Family::V4 } else { Family::V6 }
     }
 
-    /// The number in REQUESTED-ADDRESS-FAMILY (RFC 8656 section 18.8).
+    /// The number in REQUESTED-ADDRESS-FAMILY (RFC 8656 section 18.6).
     pub(super) fn number(self) -> u8 {
         match self {
             Family::V4 => 1,

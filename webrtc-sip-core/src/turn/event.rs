@@ -230,6 +230,8 @@ pub struct TurnStats {
     pub ended_connections: [u64; ConnectionEnd::ALL.len()],
     /// Allocations made since the start.
     pub allocated: u64,
+    /// Allocations that followed their client to another address since the start.
+    pub moved: u64,
     /// Requests answered with success since the start.
     pub succeeded: u64,
     /// Allocations refused because of a quota since the start.

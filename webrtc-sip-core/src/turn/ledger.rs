@@ -96,6 +96,11 @@ impl Ledger {
         self.refusals.admit(self.since_origin(now).as_secs() as u32, source, per_second)
     }
 
+    /// How many allocations there are, those that are being made included.
+    pub fn allocations(&self) -> usize {
+        self.accounts().get(&Account::Everybody).map_or(0, |entry| entry.allocations)
+    }
+
     /// How many accounts have an allocation.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {

@@ -25,6 +25,7 @@ use crate::io::{DropCounters, DropReason, FlowId, PacketBuf, SocketId, Transmit}
 use crate::timer::TimerQueue;
 
 mod allocation;
+mod arrival;
 mod auth;
 mod bucket;
 mod config;
@@ -35,6 +36,7 @@ mod event;
 mod frame;
 mod handover;
 mod ledger;
+mod mobility;
 mod nonce;
 mod peers;
 mod quota;
@@ -46,6 +48,7 @@ mod tcp;
 mod tenant;
 #[cfg(test)]
 mod tests;
+mod ticket;
 #[cfg(feature = "oauth")]
 mod token;
 
@@ -67,6 +70,7 @@ pub use tenant::{Tenant, Tenants};
 pub use token::{AccessToken, TokenAlgorithm, TokenError, TokenKey};
 
 use allocation::{Allocation, ClientPath};
+use mobility::Moves;
 use nonce::Nonces;
 use reply::Reply;
 use requests::{Pending, Reservation};
@@ -91,6 +95,10 @@ enum Deadline {
     Flow(FlowId),
     Reservation([u8; 8]),
     Connection(ConnectionId),
+    /// Another server was asked.
+    Asked(RequestId),
+    /// A client is expected at a new place.
+    Arrival(ClientPath),
 }
 
 /// A client's connection.
@@ -116,6 +124,7 @@ pub struct TurnServer {
     pending_clients: HashMap<ClientPath, RequestId>,
     reservations: HashMap<[u8; 8], Reservation>,
     tcp: TcpRelaying,
+    moves: Moves,
     timers: TimerQueue<Deadline>,
     outgoing: VecDeque<(Transmit, Reply)>,
     events: VecDeque<TurnEvent>,
@@ -143,6 +152,7 @@ impl TurnServer {
         TurnServer {
             listeners: config.listeners.iter().map(|listener| (listener.socket, listener.address)).collect(),
             realms: Realms::new(&config.tenants),
+            moves: Moves::new(&config.nonce_key),
             nonces: Nonces::new(&config.nonce_key, config.nonce_lifetime),
             ledger: Ledger::new(now, &crypto),
             config,
@@ -229,7 +239,8 @@ impl TurnServer {
         self.counted(result)
     }
 
-    /// A client's connection is closed. Its allocation ends with it (RFC 8656 section 5).
+    /// A client's connection is closed. Its allocation ends with it (RFC 8656 section 5), or some time later where the client
+    /// has a ticket to come back with.
     pub fn handle_flow_closed(&mut self, now: Instant, flow: FlowId) {
         let now = self.clock(now);
         if self.flows.remove(&flow).is_none() {
@@ -242,8 +253,14 @@ impl TurnServer {
             self.pending.remove(&request);
             self.timers.cancel(&Deadline::Pending(request));
         }
-        if let Some(key) = self.by_client.get(&path).copied() {
-            self.end(now, key, AllocationEnd::FlowClosed);
+        self.forget_arrival(path);
+        match self.by_client.get(&path).copied() {
+            Some(key) if self.allocations[key].mobility.is_some() => {
+                self.by_client.remove(&path);
+                self.miss_client(now, key);
+            }
+            Some(key) => self.end(now, key, AllocationEnd::FlowClosed),
+            None => {}
         }
     }
 
@@ -252,7 +269,15 @@ impl TurnServer {
         let now = self.clock(now);
         while let Some(deadline) = self.timers.pop_due(now) {
             match deadline {
-                Deadline::Allocation(key) => self.end(now, key, AllocationEnd::Expired),
+                Deadline::Allocation(key) => {
+                    let absent = self.allocations[key].is_absent();
+                    let reason = if absent { AllocationEnd::FlowClosed } else { AllocationEnd::Expired };
+                    self.end(now, key, reason);
+                }
+                Deadline::Asked(request) => {
+                    self.unanswered(now, request);
+                }
+                Deadline::Arrival(path) => self.forget_arrival(path),
                 Deadline::Pending(request) => self.give_up(request),
                 Deadline::Connection(id) => self.connection_due(id),
                 Deadline::Flow(flow) => self.look_at_flow(now, flow),
@@ -268,7 +293,10 @@ impl TurnServer {
     /// Closes a connection that is of no use.
     fn look_at_flow(&mut self, now: Instant, flow: FlowId) {
         let path = ClientPath::Flow(flow);
-        if self.by_client.contains_key(&path) || self.pending_clients.contains_key(&path) {
+        let is_used = self.by_client.contains_key(&path)
+            || self.pending_clients.contains_key(&path)
+            || self.moves.expected.contains_key(&path);
+        if is_used {
             self.timers.set(Deadline::Flow(flow), now + self.config.flow_idle);
         } else if self.flows.contains_key(&flow) {
             self.events.push_back(TurnEvent::CloseFlow(flow));
@@ -282,7 +310,7 @@ impl TurnServer {
 
     /// Writes the next message that is to be sent into `out`.
     pub fn poll_transmit(&mut self, now: Instant, out: &mut PacketBuf<'_>) -> Option<Transmit> {
-        self.clock(now);
+        let now = self.clock(now);
         while let Some((transmit, reply)) = self.outgoing.pop_front() {
             out.clear(HEADROOM);
             match reply.write(out) {
@@ -290,7 +318,7 @@ impl TurnServer {
                 Err(_) => self.drops.count(DropReason::NoRoom),
             }
         }
-        None
+        self.next_parked(now, out)
     }
 
     /// The next thing that the owner has to do or to know.
@@ -326,7 +354,7 @@ impl TurnServer {
             allocations: self.allocations.len(),
             flows: self.flows.len(),
             reservations: self.reservations.len(),
-            pending: self.pending.len(),
+            pending: self.pending.len() + self.moves.waiting(),
             connections: self.tcp.connections.len(),
             sent: Traffic { bytes: self.stats.sent.bytes + sent, ..self.stats.sent },
             received: Traffic { bytes: self.stats.received.bytes + received, ..self.stats.received },
@@ -359,17 +387,62 @@ impl TurnServer {
         result.map_err(|reason| self.drops.count(reason)).ok().flatten()
     }
 
-    fn end(&mut self, now: Instant, key: AllocationKey, reason: AllocationEnd) {
-        let Some(mut allocation) = self.allocations.try_remove(key) else { return };
+    fn is_open(&self, path: ClientPath) -> bool {
+        match path {
+            ClientPath::Datagram { .. } => true,
+            ClientPath::Flow(flow) => self.flows.contains_key(&flow),
+        }
+    }
+
+    fn transport_of(&self, path: ClientPath) -> ClientTransport {
+        match path {
+            ClientPath::Datagram { .. } => ClientTransport::Udp,
+            ClientPath::Flow(flow) => self.flows.get(&flow).map_or(ClientTransport::Tcp, |flow| flow.transport),
+        }
+    }
+
+    /// An allocation is here from now on.
+    fn put_in(&mut self, allocation: Allocation, expires: Instant) -> AllocationKey {
+        let (id, mobile) = (allocation.id, allocation.mobility.is_some());
+        let by_relay = match allocation.terms.relay_transport {
+            RelayTransport::Udp => &mut self.by_relay,
+            RelayTransport::Tcp => &mut self.tcp.relays,
+        };
+        let entry = self.allocations.vacant_entry();
+        let key = entry.key();
+        by_relay.extend(allocation.relays.iter().map(|relay| (relay.socket, key)));
+        entry.insert(allocation);
+        if mobile {
+            self.moves.mobile.insert(id, key);
+        }
+        self.timers.set(Deadline::Allocation(key), expires);
+        key
+    }
+
+    /// An allocation is no longer here.
+    fn take_out(&mut self, key: AllocationKey) -> Option<Allocation> {
+        let allocation = self.allocations.try_remove(key)?;
         self.timers.cancel(&Deadline::Allocation(key));
-        self.by_client.remove(&allocation.terms.client);
-        self.end_connections(&mut allocation);
+        if !allocation.is_absent() {
+            self.by_client.remove(&allocation.terms.client);
+        }
         for relay in &allocation.relays {
             self.by_relay.remove(&relay.socket);
             self.tcp.relays.remove(&relay.socket);
+        }
+        self.moves.mobile.remove(&allocation.id);
+        Some(allocation)
+    }
+
+    fn end(&mut self, now: Instant, key: AllocationKey, reason: AllocationEnd) {
+        let Some(mut allocation) = self.take_out(key) else { return };
+        self.end_connections(&mut allocation);
+        for relay in &allocation.relays {
             self.events.push_back(TurnEvent::CloseSocket(relay.socket));
         }
-        if let ClientPath::Flow(flow) = allocation.terms.client {
+        if let ClientPath::Flow(flow) = allocation.terms.client
+            && self.flows.contains_key(&flow)
+        {
             match reason {
                 // The client may want another one.
                 AllocationEnd::Released => self.timers.set(Deadline::Flow(flow), now + self.config.flow_idle),

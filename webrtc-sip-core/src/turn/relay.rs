@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Instant;
 
-use crate::io::{DropReason, PacketBuf, Transmit};
+use crate::io::{DropReason, PacketBuf, SocketId, Transmit};
 use crate::stun::{Attribute, Class, Message, Method, TransactionId};
 
 use super::allocation::ClientPath;
@@ -43,19 +43,24 @@ impl TurnServer {
                         Ok(Some(path.transmit()))
                     }
                     (Class::Indication, Method::SEND) => {
-                        let (peer, data) = addressed_data(message)?;
+                        let unfragmented = self.config.dont_fragment && message.get(Attribute::DONT_FRAGMENT).is_some();
+                        let (peer, data) = addressed_data(message, unfragmented)?;
+                        let Some(key) = self.allocation_of(now, path, packet.as_slice())? else { return Ok(None) };
                         let len = data.len();
                         packet.truncate(data.end);
                         packet.trim_front(data.start);
-                        let key = *self.by_client.get(&path).ok_or(DropReason::UnknownSource)?;
-                        self.send_to_peer(now, key, peer, len).map(Some)
+                        let (socket, destination) = self.send_to_peer(now, key, peer, len)?;
+                        Ok(Some(match unfragmented {
+                            true => Transmit::Unfragmented { socket, destination },
+                            false => Transmit::Datagram { socket, destination },
+                        }))
                     }
                     // A Binding indication keeps a NAT's mapping (RFC 8489 section 3); there is nothing to answer.
                     (Class::Indication, _) => Err(DropReason::OutOfState),
                     (Class::Success | Class::Error, _) => Err(DropReason::NotRecognised),
                 }
             }
-            Some(64..=127) => self.channel_data(now, path, packet).map(Some),
+            Some(64..=127) => self.channel_data(now, path, packet),
             _ => Err(DropReason::NotRecognised),
         }
     }
@@ -66,8 +71,8 @@ impl TurnServer {
         now: Instant,
         path: ClientPath,
         packet: &mut PacketBuf<'_>,
-    ) -> Result<Transmit, DropReason> {
-        let key = *self.by_client.get(&path).ok_or(DropReason::UnknownSource)?;
+    ) -> Result<Option<Transmit>, DropReason> {
+        let Some(key) = self.allocation_of(now, path, packet.as_slice())? else { return Ok(None) };
         let head = packet.as_slice().first_chunk::<CHANNEL_HEADER_LEN>().ok_or(DropReason::Malformed)?;
         let number = u16::from_be_bytes([head[0], head[1]]);
         let len = usize::from(u16::from_be_bytes([head[2], head[3]]));
@@ -77,16 +82,18 @@ impl TurnServer {
         let peer = self.allocations[key].peer_of(now, number).ok_or(DropReason::UnknownSource)?;
         packet.trim_front(CHANNEL_HEADER_LEN);
         packet.truncate(len);
-        self.send_to_peer(now, key, peer, len)
+        let (socket, destination) = self.send_to_peer(now, key, peer, len)?;
+        Ok(Some(Transmit::Datagram { socket, destination }))
     }
 
+    /// Which relay socket sends to a peer.
     fn send_to_peer(
         &mut self,
         now: Instant,
         key: AllocationKey,
         peer: SocketAddr,
         len: usize,
-    ) -> Result<Transmit, DropReason> {
+    ) -> Result<(SocketId, SocketAddr), DropReason> {
         let allocation = &mut self.allocations[key];
         if !allocation.permits(now, peer.ip()) || !self.config.peers.permits(peer) {
             return Err(DropReason::Forbidden);
@@ -96,7 +103,7 @@ impl TurnServer {
             return Err(DropReason::OverQuota);
         }
         count(&mut allocation.sent, &mut self.stats.sent, len);
-        Ok(Transmit::Datagram { socket, destination: peer })
+        Ok((socket, peer))
     }
 
     /// A datagram at a relay socket (RFC 8656 sections 11.3 and 12.7).
@@ -111,6 +118,9 @@ impl TurnServer {
         let allocation = &mut self.allocations[key];
         if !allocation.permits(now, peer.ip()) || !self.config.peers.permits(peer) {
             return Err(DropReason::Forbidden);
+        }
+        if allocation.is_absent() {
+            return Err(DropReason::OutOfState);
         }
         if !allocation.terms.seat.admits(now, Direction::FromPeer, len) {
             return Err(DropReason::OverQuota);
@@ -141,8 +151,9 @@ fn answer(path: ClientPath, reply: &Reply, packet: &mut PacketBuf<'_>) -> Result
 }
 
 /// Whom a Send indication is for, and where its data lies (RFC 8656 section 11.2).
-fn addressed_data(message: Message<'_>) -> Result<(SocketAddr, Range<usize>), DropReason> {
-    if !message.unknown_required(&[Attribute::XOR_PEER_ADDRESS, Attribute::DATA]).is_empty() {
+fn addressed_data(message: Message<'_>, unfragmented: bool) -> Result<(SocketAddr, Range<usize>), DropReason> {
+    let known = [Attribute::XOR_PEER_ADDRESS, Attribute::DATA, Attribute::DONT_FRAGMENT];
+    if !message.unknown_required(if unfragmented { &known } else { &known[..2] }).is_empty() {
         return Err(DropReason::Malformed);
     }
     let peer = message.xor_address(Attribute::XOR_PEER_ADDRESS).map_err(|_| DropReason::Malformed)?;

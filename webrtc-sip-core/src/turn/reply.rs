@@ -11,6 +11,7 @@ use crate::stun::{Attribute, Class, IntegrityAlgorithm, Key, Message, MessageWri
 
 use super::auth::PASSWORD_ALGORITHMS;
 use super::connection::ConnectionId;
+use super::ticket::SealedTicket;
 use super::{Family, HEADROOM};
 
 /// How many times as long as an unauthenticated datagram its answer may be, so that a flood under a false address does
@@ -38,8 +39,8 @@ pub(super) enum Body {
     /// Binding: the client's address, and where it asked for that at a server with several addresses.
     Mapped(SocketAddr, Option<Box<Discovered>>),
     Allocated(Box<Allocated>),
-    /// Refresh.
-    Lifetime(Duration),
+    /// Refresh, with the next ticket where one was shown.
+    Refreshed(Duration, Option<SealedTicket>),
     /// Connect.
     Connected(ConnectionId),
     /// The indication ConnectionAttempt.
@@ -60,7 +61,7 @@ pub(super) struct Discovered {
     pub(super) padding: Option<usize>,
 }
 
-/// An error (RFC 8656 section 19).
+/// An error (RFC 8656 section 19, RFC 8016 section 3.4).
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Failure {
     pub(super) code: Code,
@@ -90,6 +91,7 @@ pub(super) struct Allocated {
     pub(super) mapped: SocketAddr,
     pub(super) lifetime: Duration,
     pub(super) reservation: Option<[u8; 8]>,
+    pub(super) ticket: Option<SealedTicket>,
 }
 
 /// Error codes with their reason phrases.
@@ -99,6 +101,7 @@ pub(super) enum Code {
     BadRequest,
     Unauthenticated,
     Forbidden,
+    MobilityForbidden,
     UnknownAttribute,
     AllocationMismatch,
     StaleNonce,
@@ -119,6 +122,7 @@ impl Code {
             Code::BadRequest => (400, "Bad Request"),
             Code::Unauthenticated => (401, "Unauthenticated"),
             Code::Forbidden => (403, "Forbidden"),
+            Code::MobilityForbidden => (405, "Mobility Forbidden"),
             Code::UnknownAttribute => (420, "Unknown Attribute"),
             Code::AllocationMismatch => (437, "Allocation Mismatch"),
             Code::StaleNonce => (438, "Stale Nonce"),
@@ -204,8 +208,9 @@ impl Reply {
                 }
             }
             Body::Allocated(allocated) => write_allocated(&mut writer, allocated)?,
-            Body::Lifetime(lifetime) => {
+            Body::Refreshed(lifetime, ticket) => {
                 writer.put_u32(Attribute::LIFETIME, lifetime.as_secs() as u32)?;
+                write_ticket(&mut writer, ticket.as_ref())?;
             }
             Body::Connected(id) => {
                 writer.put_u32(Attribute::CONNECTION_ID, id.0)?;
@@ -286,6 +291,14 @@ fn write_allocated(writer: &mut MessageWriter<'_, '_>, allocated: &Allocated) ->
     if let Some(token) = &allocated.reservation {
         writer.put(Attribute::RESERVATION_TOKEN, token)?;
     }
+    write_ticket(writer, allocated.ticket.as_ref())?;
     writer.put_xor_address(Attribute::XOR_MAPPED_ADDRESS, allocated.mapped)?;
+    Ok(())
+}
+
+fn write_ticket(writer: &mut MessageWriter<'_, '_>, ticket: Option<&SealedTicket>) -> Result<(), NoRoom> {
+    if let Some(ticket) = ticket {
+        writer.put(Attribute::MOBILITY_TICKET, ticket)?;
+    }
     Ok(())
 }

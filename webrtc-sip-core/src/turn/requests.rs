@@ -12,8 +12,9 @@ use crate::stun::{Attribute, Message, Method};
 
 use super::allocation::{Allocation, ChannelError, ClientPath, Owner, Terms};
 use super::auth::AuthError;
-use super::event::{AllocationEnd, BindRelay, ClientTransport, RelayPort, RelaySocket, RelayTransport, TurnEvent};
+use super::event::{AllocationEnd, BindRelay, RelayPort, RelaySocket, RelayTransport, TurnEvent};
 use super::ledger::Seat;
+use super::mobility::Visitor;
 use super::quota::Account;
 use super::reply::{Allocated, Body, Challenge, Code, Failure, Reply};
 use super::{AllocationKey, Deadline, Family, MAX_EVENTS, MAX_OUTGOING, TurnServer};
@@ -22,7 +23,7 @@ use super::{AllocationKey, Deadline, Family, MAX_EVENTS, MAX_OUTGOING, TurnServe
 const BIND_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a reserved port waits for the second allocation (RFC 8656 section 7.2).
 const RESERVATION_LIFETIME: Duration = Duration::from_secs(30);
-/// Number of UDP in REQUESTED-TRANSPORT (RFC 8656 section 18.7).
+/// Number of UDP in REQUESTED-TRANSPORT (RFC 8656 section 18.8).
 const UDP: u8 = 17;
 /// That of TCP (RFC 6062 section 4.1).
 const TCP: u8 = 6;
@@ -75,6 +76,8 @@ pub(super) struct Authenticated<'a> {
     pub(super) owner: Owner,
     /// The client's allocation, or that of the connection it names.
     pub(super) allocation: Option<AllocationKey>,
+    /// Comes from a new place, with the allocation's ticket.
+    visitor: Option<Visitor>,
 }
 
 /// What an Allocate request asks for.
@@ -86,6 +89,7 @@ struct Wanted {
     port: RelayPort,
     token: Option<[u8; 8]>,
     lifetime: Duration,
+    mobile: bool,
 }
 
 /// What a request brought about: an answer now, or later.
@@ -106,7 +110,10 @@ impl TurnServer {
         if !METHODS.contains(&message.method()) {
             return Err(DropReason::NotRecognised);
         }
-        let reply = self.authenticated_request(now, path, remote, message)?;
+        let reply = match self.shown_ticket(path, &message).filter(|_| message.method() == Method::REFRESH) {
+            Some(ticket) => return self.take_visit(now, path, remote, message, ticket).map(|()| None),
+            None => self.request_of_client(now, path, remote, message)?,
+        };
         if let Some(reply) = &reply {
             self.count_reply(reply);
         }
@@ -118,18 +125,35 @@ impl TurnServer {
         *counter += 1;
     }
 
-    /// None when the answer comes later.
-    fn authenticated_request(
+    fn request_of_client(
         &mut self,
         now: Instant,
         path: ClientPath,
         remote: SocketAddr,
         message: Message<'_>,
     ) -> Result<Option<Reply>, DropReason> {
-        let allocation = match message.method() {
-            Method::CONNECTION_BIND => self.allocation_of_connection(&message),
-            _ => self.by_client.get(&path).copied(),
-        };
+        if message.method() == Method::CONNECTION_BIND {
+            let allocation = self.allocation_of_connection(&message);
+            return self.authenticated_request(now, path, remote, message, allocation, None);
+        }
+        match self.allocation_of(now, path, message.as_bytes()) {
+            Ok(Some(key)) => self.authenticated_request(now, path, remote, message, Some(key), None),
+            Err(DropReason::UnknownSource) => self.authenticated_request(now, path, remote, message, None, None),
+            Ok(None) => Ok(None),
+            Err(reason) => Err(reason),
+        }
+    }
+
+    /// None when the answer comes later.
+    pub(super) fn authenticated_request(
+        &mut self,
+        now: Instant,
+        path: ClientPath,
+        remote: SocketAddr,
+        message: Message<'_>,
+        allocation: Option<AllocationKey>,
+        visitor: Option<Visitor>,
+    ) -> Result<Option<Reply>, DropReason> {
         let known = allocation.map(|key| &self.allocations[key].terms.owner);
         let credentials = self.realms.asked_for(&message);
         let checked = credentials.check(&message, remote, self.unix_seconds(now), &self.nonces, known);
@@ -138,7 +162,7 @@ impl TurnServer {
             Err(error) => return self.refuse(now, remote, &message, error).map(Some),
         };
         let signature = (owner.algorithm, owner.key.clone());
-        let request = Authenticated { now, path, remote, message, owner, allocation };
+        let request = Authenticated { now, path, remote, message, owner, allocation, visitor };
         let outcome = self.carry_out(&request);
         let body = match outcome {
             Ok(None) => return Ok(None),
@@ -175,8 +199,11 @@ impl TurnServer {
     }
 
     fn carry_out(&mut self, request: &Authenticated<'_>) -> Outcome {
-        let known = known_attributes(request.message.method());
-        let unknown = request.message.unknown_required(known);
+        let mut unknown = request.message.unknown_required(known_attributes(request.message.method()));
+        if self.config.dont_fragment && request.message.method() == Method::ALLOCATE {
+            // Asks for what Send indications may say (RFC 8656 section 7.1).
+            unknown.retain(|attribute| *attribute != Attribute::DONT_FRAGMENT);
+        }
         if !unknown.is_empty() {
             return Err(Failure { unknown, ..Code::UnknownAttribute.into() });
         }
@@ -207,7 +234,7 @@ impl TurnServer {
                 return Err(Code::AllocationMismatch.into());
             }
             // The same request again: our answer was lost.
-            return Ok(Some(allocated(allocation)));
+            return Ok(Some(self.allocated(key)));
         }
         if self.pending_clients.contains_key(&request.path) {
             return Ok(None);
@@ -251,21 +278,18 @@ impl TurnServer {
     }
 
     fn pending_for(&self, request: &Authenticated<'_>, seat: Seat, wanted: &Wanted) -> Pending {
-        let transport = match request.path {
-            ClientPath::Datagram { .. } => ClientTransport::Udp,
-            ClientPath::Flow(flow) => self.flows.get(&flow).map_or(ClientTransport::Tcp, |flow| flow.transport),
-        };
         let signature = (request.owner.algorithm, request.owner.key.clone());
         Pending {
             terms: Terms {
                 client: request.path,
                 remote: request.remote,
-                transport,
+                transport: self.transport_of(request.path),
                 relay_transport: wanted.transport,
                 owner: request.owner.clone(),
                 seat,
                 transaction: request.message.transaction(),
                 lifetime: wanted.lifetime,
+                mobile: wanted.mobile,
             },
             bind: BindRelay { transport: wanted.transport, families: wanted.families.clone(), port: wanted.port },
             unsupported: wanted.unsupported,
@@ -293,7 +317,7 @@ impl TurnServer {
         let port = match message.get(Attribute::EVEN_PORT) {
             None => RelayPort::Any,
             Some(_) if token.is_some() => return Err(Code::BadRequest.into()),
-            // The topmost bit asks for the port above too (RFC 8656 section 18.6).
+            // The topmost bit asks for the port above too (RFC 8656 section 18.7).
             Some([bits]) if bits & 0x80 != 0 && additional => return Err(Code::BadRequest.into()),
             Some([bits]) if bits & 0x80 != 0 => RelayPort::Pair,
             Some([_]) => RelayPort::Even,
@@ -305,7 +329,8 @@ impl TurnServer {
         // What was reserved has its family.
         let (families, unsupported) =
             if token.is_some() { (SmallVec::new(), None) } else { self.wanted_families(message)? };
-        Ok(Wanted { transport, families, unsupported, port, token, lifetime: self.lifetime(request)? })
+        let (lifetime, mobile) = (self.lifetime(request)?, self.wants_ticket(message, transport)?);
+        Ok(Wanted { transport, families, unsupported, port, token, lifetime, mobile })
     }
 
     /// The families that are asked for and that there are, and one that there is none of although it was asked for besides.
@@ -378,7 +403,7 @@ impl TurnServer {
     fn allocate_reserved(&mut self, now: Instant, token: &[u8; 8], pending: Pending) -> Outcome {
         let reservation = self.take_reservation(token, pending.account()).ok_or(Code::InsufficientCapacity)?;
         let key = self.insert(now, pending.terms, &[reservation.relay]);
-        Ok(Some(allocated(&self.allocations[key])))
+        Ok(Some(self.allocated(key)))
     }
 
     /// The sockets that a request asked for, in the order of its families (and the port above last, for a pair); fewer
@@ -409,7 +434,7 @@ impl TurnServer {
             let key = self.insert(now, terms, relays);
             self.allocations[key].reservation = reservation;
             self.allocations[key].failed = failed.or(unsupported.map(|family| (family, Code::FamilyNotSupported)));
-            allocated(&self.allocations[key])
+            self.allocated(key)
         };
         self.count_reply(&reply);
         self.outgoing.push_back((transmit, reply));
@@ -445,24 +470,38 @@ impl TurnServer {
     }
 
     fn insert(&mut self, now: Instant, terms: Terms, relays: &[RelaySocket]) -> AllocationKey {
-        let id = AllocationId(self.allocation_ids.draw());
+        // The server's number makes it one of a kind among the servers that an allocation may move to.
+        let id = AllocationId(u64::from(self.config.server_number) << 56 | self.allocation_ids.draw());
         let (client, expires) = (terms.client, now + terms.lifetime);
-        let by_relay = match terms.relay_transport {
-            RelayTransport::Udp => &mut self.by_relay,
-            RelayTransport::Tcp => &mut self.tcp.relays,
-        };
-        let key = self.allocations.insert(Allocation::new(id, terms, relays, now));
+        let key = self.put_in(Allocation::new(id, terms, relays, now), expires);
         self.by_client.insert(client, key);
-        for relay in relays {
-            by_relay.insert(relay.socket, key);
-        }
-        self.timers.set(Deadline::Allocation(key), expires);
         self.stats.allocated += 1;
         key
     }
 
+    fn allocated(&self, key: AllocationKey) -> Body {
+        let allocation = &self.allocations[key];
+        Body::Allocated(Box::new(Allocated {
+            relayed: allocation.relays.iter().map(|relay| relay.address).collect(),
+            failed: allocation.failed,
+            mapped: allocation.terms.remote,
+            lifetime: allocation.terms.lifetime,
+            reservation: allocation.reservation,
+            ticket: self.ticket(key),
+        }))
+    }
+
     /// RFC 8656 section 8.2.
     fn refresh(&mut self, request: &Authenticated<'_>) -> Outcome {
+        if request.message.get(Attribute::MOBILITY_TICKET).is_some() {
+            if !self.config.mobility {
+                return Err(Code::MobilityForbidden.into());
+            }
+            // RFC 8016 section 3.2.1: no ticket from where the client is anyway.
+            if request.allocation.is_some() && request.visitor.is_none() {
+                return Err(Code::BadRequest.into());
+            }
+        }
         let Some(key) = request.allocation else { return Err(Code::AllocationMismatch.into()) };
         let family = match request.message.get(Attribute::REQUESTED_ADDRESS_FAMILY) {
             None => None,
@@ -472,14 +511,20 @@ impl TurnServer {
             }
             Some(_) => return Err(Code::BadRequest.into()),
         };
+        let lifetime = self.lifetime(request)?;
+        if let Some(visitor) = request.visitor {
+            self.settle_move(key, visitor)?;
+        }
         if request.message.get(Attribute::LIFETIME) == Some(&[0; 4]) {
             self.release(request.now, key, family);
-            return Ok(Some(Body::Lifetime(Duration::ZERO)));
+            // With one family less it may be there still.
+            let moves = request.visitor.is_some() && self.allocations.contains(key);
+            return Ok(Some(Body::Refreshed(Duration::ZERO, moves.then(|| self.ticket(key)).flatten())));
         }
-        let lifetime = self.lifetime(request)?;
         self.allocations[key].terms.lifetime = lifetime;
         self.timers.set(Deadline::Allocation(key), request.now + lifetime);
-        Ok(Some(Body::Lifetime(lifetime)))
+        let ticket = request.visitor.and_then(|_| self.ticket(key));
+        Ok(Some(Body::Refreshed(lifetime, ticket)))
     }
 
     /// Gives up the relayed address of one family, or all of the allocation (RFC 8656 section 8.1).
@@ -562,16 +607,6 @@ impl TurnServer {
         }
         Ok(())
     }
-}
-
-fn allocated(allocation: &Allocation) -> Body {
-    Body::Allocated(Box::new(Allocated {
-        relayed: allocation.relays.iter().map(|relay| relay.address).collect(),
-        failed: allocation.failed,
-        mapped: allocation.terms.remote,
-        lifetime: allocation.terms.lifetime,
-        reservation: allocation.reservation,
-    }))
 }
 
 /// The attributes that are understood in requests of a method, besides those of every method.

@@ -39,7 +39,7 @@ impl Output {
                 return None;
             }
             let len = match route {
-                Transmit::Datagram { .. } => bytes.len(),
+                Transmit::Datagram { .. } | Transmit::Unfragmented { .. } => bytes.len(),
                 Transmit::Stream(_) => bytes.len().min(out.tailroom()),
             };
             if out.extend_from_slice(&bytes[..len]).is_err() {

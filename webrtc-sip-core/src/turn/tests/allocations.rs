@@ -2,8 +2,8 @@
 
 use super::scene::*;
 use crate::ids::AllocationId;
-use crate::io::FlowId;
-use crate::stun::{Attribute, Method};
+use crate::io::{FlowId, PacketBuf, Transmit};
+use crate::stun::{Attribute, Class, MessageWriter, Method, TransactionId};
 use crate::turn::{AllocationEnd, ClientTransport, Family, TurnConfig, TurnEvent};
 
 fn scene() -> Scene {
@@ -50,6 +50,37 @@ fn allocate_requests_are_checked() {
         let mut scene = scene();
         let response = scene.request(&mut Client::alice(), Method::ALLOCATE, attributes);
         assert_eq!(response.code(), *code, "{attributes:?}");
+    }
+}
+
+/// Section 7.2 and 11.2.
+#[test]
+fn what_must_not_be_fragmented_is_sent_so_where_the_owner_can() {
+    let indication = |attributes: Attributes<'_>| {
+        let mut slot = [0; 100];
+        let mut packet = PacketBuf::empty(&mut slot, 0);
+        let mut writer = MessageWriter::new(&mut packet, Class::Indication, Method::SEND, TransactionId([9; 12])).unwrap();
+        writer.put_xor_address(Attribute::XOR_PEER_ADDRESS, address("203.0.113.1:1000")).unwrap();
+        for (attribute, value) in attributes {
+            writer.put(*attribute, value).unwrap();
+        }
+        writer.put(Attribute::DATA, b"data").unwrap();
+        packet.as_slice().to_vec()
+    };
+    for dont_fragment in [false, true] {
+        let mut scene = Scene::new(TurnConfig { dont_fragment, ..config() });
+        let mut client = Client::alice();
+        let asked = scene.request(&mut client, Method::ALLOCATE, &[UDP, (Attribute::DONT_FRAGMENT, &[])]);
+        assert_eq!(asked.code(), if dont_fragment { 200 } else { 420 });
+        if !dont_fragment {
+            scene.allocate(&mut client);
+        }
+        assert_eq!(scene.permit(&mut client, "203.0.113.1:1").code(), 200);
+        let usual = scene.send(client.path, &indication(&[])).expect("it is sent").0;
+        let Transmit::Datagram { socket, destination } = usual else { panic!("{usual:?}") };
+        let whole = scene.send(client.path, &indication(&[(Attribute::DONT_FRAGMENT, &[])]));
+        let expected = dont_fragment.then_some((Transmit::Unfragmented { socket, destination }, b"data".to_vec()));
+        assert_eq!(whole, expected);
     }
 }
 

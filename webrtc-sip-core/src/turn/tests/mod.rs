@@ -7,6 +7,7 @@ mod bad_input;
 mod connections;
 mod discovery;
 mod handover;
+mod mobility;
 mod model;
 mod quotas;
 mod relaying;

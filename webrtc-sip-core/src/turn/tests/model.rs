@@ -1,6 +1,8 @@
-//! The server against a plain model of RFC 8656: whatever two clients do, both agree on each answer and each packet.
+//! Servers against a plain model of RFC 8656: whatever two clients do, wherever they go meanwhile (RFC 8016), both agree on
+//! each answer and each packet.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -22,7 +24,11 @@ enum Step {
     ChannelData(usize),
     PeerSends(usize),
     Pass(u64),
+    /// To another address, which this server serves.
+    Move(u8),
 }
+
+const SERVERS: u8 = 3;
 
 fn step() -> impl Strategy<Value = Step> {
     let (peer, channel) = (0..PEERS.len(), 0..CHANNELS.len());
@@ -34,6 +40,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => peer.clone().prop_map(Step::Send),
         3 => channel.prop_map(Step::ChannelData),
         3 => peer.prop_map(Step::PeerSends),
+        2 => (0..SERVERS).prop_map(Step::Move),
         3 => prop_oneof![Just(1), Just(150), Just(299), Just(301), Just(599)].prop_map(Step::Pass),
     ]
 }
@@ -47,6 +54,43 @@ struct Model {
     permissions: BTreeMap<String, u64>,
     /// Channel by number: its peer and its end.
     channels: BTreeMap<u16, (String, u64)>,
+}
+
+/// A client, where it is, and what is expected of the servers.
+struct Traveller {
+    client: Client,
+    server: u8,
+    ticket: Vec<u8>,
+    model: Model,
+}
+
+impl Traveller {
+    fn new(client: Client) -> Self {
+        Traveller { client, server: 0, ticket: Vec::new(), model: Model::default() }
+    }
+
+    fn allocate(&mut self, scene: &mut Scene) -> u16 {
+        let wanted: Attributes<'_> = &[UDP, (Attribute::MOBILITY_TICKET, &[])];
+        let response = scene.request(&mut self.client, Method::ALLOCATE, wanted);
+        if response.code() == 200 {
+            self.ticket = response.ticket();
+        }
+        response.code()
+    }
+
+    /// Shows the ticket from another address, which `server` serves.
+    fn go_to(&mut self, scene: &mut Scene, server: u8) -> u16 {
+        let Path::Udp(old) = self.client.path else { panic!("it has an address") };
+        self.client.path = Path::Udp(SocketAddr::new(old.ip(), old.port() + 1));
+        self.server = server;
+        scene.go_to(server);
+        let shown: Attributes<'_> = &[(Attribute::MOBILITY_TICKET, &self.ticket)];
+        let response = scene.request(&mut self.client, Method::REFRESH, shown);
+        if response.code() == 200 {
+            self.ticket = response.ticket();
+        }
+        response.code()
+    }
 }
 
 impl Model {
@@ -117,10 +161,12 @@ fn ip(peer: &str) -> String {
     peer.split(':').next().unwrap().to_owned()
 }
 
-/// One step of one client; fails where server and model differ.
-fn follow(scene: &mut Scene, client: &mut Client, model: &mut Model, step: &Step) -> Result<(), TestCaseError> {
+/// One step of one client; fails where servers and model differ.
+fn follow(scene: &mut Scene, who: &mut Traveller, step: &Step) -> Result<(), TestCaseError> {
+    scene.go_to(who.server);
+    let Traveller { client, model, .. } = who;
     match *step {
-        Step::Allocate => prop_assert_eq!(scene.request(client, Method::ALLOCATE, &[UDP]).code(), model.allocate()),
+        Step::Allocate => prop_assert_eq!(who.allocate(scene), who.model.allocate()),
         Step::Refresh(lifetime) => {
             let value = lifetime.to_be_bytes();
             let response = scene.request(client, Method::REFRESH, &[(Attribute::LIFETIME, &value)]);
@@ -132,25 +178,51 @@ fn follow(scene: &mut Scene, client: &mut Client, model: &mut Model, step: &Step
             prop_assert_eq!(scene.bind_channel(client, number, peer).code(), model.bind(number, peer));
         }
         Step::Send(peer) => {
-            let sent = scene.send(client.path, &send_indication(address(PEERS[peer]), b"data"));
+            let sent = scene.deliver(client.path, &send_indication(address(PEERS[peer]), b"data"));
             prop_assert_eq!(sent.is_some(), model.hears(PEERS[peer]));
         }
         Step::ChannelData(channel) => {
-            let sent = scene.send(client.path, &channel_data(CHANNELS[channel], b"data"));
+            let sent = scene.deliver(client.path, &channel_data(CHANNELS[channel], b"data"));
             let expected = model.peer_of(CHANNELS[channel]).map(address);
             prop_assert_eq!(sent.map(|(transmit, _)| destination(transmit)), expected);
         }
-        Step::PeerSends(peer) => {
-            let Some(relayed) = client.relayed(scene) else { return Ok(()) };
-            let received = scene.peer_sends(relayed, PEERS[peer], b"data");
-            prop_assert_eq!(received.is_some(), model.hears(PEERS[peer]));
-            if let Some((_, bytes)) = received {
-                let channel = model.channel_to(PEERS[peer]);
-                let expected = channel.map(|number| channel_data(number, b"data"));
-                prop_assert_eq!(expected.is_some_and(|expected| expected == bytes), channel.is_some());
+        Step::PeerSends(peer) => peer_sends(scene, who, peer, client_address(&who.client))?,
+        Step::Move(server) => {
+            let old = client_address(&who.client);
+            prop_assert_eq!(who.go_to(scene, server), who.model.refresh(600));
+            for peer in 0..PEERS.len() {
+                peer_sends(scene, who, peer, old)?;
             }
+            follow(scene, who, &Step::Send(0))?;
         }
         Step::Pass(_) => {}
+    }
+    Ok(())
+}
+
+fn client_address(client: &Client) -> SocketAddr {
+    match client.path {
+        Path::Udp(address) | Path::UdpAt(_, address) => address,
+        Path::Flow(flow) => panic!("{flow:?}"),
+    }
+}
+
+/// A peer sends to a client that is reached at this address.
+fn peer_sends(scene: &mut Scene, who: &Traveller, peer: usize, at: SocketAddr) -> Result<(), TestCaseError> {
+    let (peer, model) = (PEERS[peer], &who.model);
+    let Some(relayed) = (0..SERVERS).find_map(|number| {
+        scene.go_to(number);
+        who.client.relayed(scene)
+    }) else {
+        return Ok(());
+    };
+    let received = scene.peer_sends(relayed, peer, b"data");
+    prop_assert_eq!(received.is_some(), model.hears(peer));
+    if let Some((transmit, bytes)) = received {
+        prop_assert_eq!(destination(transmit), at);
+        let channel = model.channel_to(peer);
+        let expected = channel.map(|number| channel_data(number, b"data"));
+        prop_assert_eq!(expected.is_some_and(|expected| expected == bytes), channel.is_some());
     }
     Ok(())
 }
@@ -159,24 +231,25 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
-    fn server_and_model_agree(steps in proptest::collection::vec((any::<bool>(), step()), 1..80)) {
-        let mut scene = Scene::new(config());
-        let mut clients = [Client::alice(), Client::udp("198.51.100.8:4000", "bob", "builder")];
-        let mut models = [Model::default(), Model::default()];
+    fn servers_and_model_agree(steps in proptest::collection::vec((any::<bool>(), step()), 1..80)) {
+        let mut scene = Scene::with_servers(config(), SERVERS);
+        let bob = Client::udp("198.51.100.8:4000", "bob", "builder");
+        let mut clients = [Client::alice(), bob].map(Traveller::new);
         for (second, step) in &steps {
             if let Step::Pass(seconds) = step {
                 scene.pass(Duration::from_secs(*seconds));
-                models.iter_mut().for_each(|model| model.pass(*seconds));
+                clients.iter_mut().for_each(|who| who.model.pass(*seconds));
             }
-            let at = usize::from(*second);
-            follow(&mut scene, &mut clients[at], &mut models[at], step)?;
-            let allocated = models.iter().filter(|model| model.expires.is_some()).count();
-            prop_assert_eq!(scene.server.stats().allocations, allocated);
+            follow(&mut scene, &mut clients[usize::from(*second)], step)?;
+            let expected = clients.iter().filter(|who| who.model.expires.is_some()).count();
+            let allocated = scene.each(|server| server.stats().allocations);
+            prop_assert_eq!(allocated.into_iter().sum::<usize>(), expected);
         }
         // Two hours later nothing is left.
         scene.pass(Duration::from_secs(7200));
-        prop_assert_eq!(scene.server.stats().allocations, 0);
         prop_assert!(scene.relays.is_empty());
-        prop_assert_eq!(scene.server.poll_timeout(), None);
+        for (stats, timeout) in scene.each(|server| (server.stats(), server.poll_timeout())) {
+            prop_assert_eq!((stats.allocations, stats.pending, timeout), (0, 0, None));
+        }
     }
 }

@@ -74,6 +74,10 @@ impl Response {
         self.message().xor_address(Attribute::XOR_RELAYED_ADDRESS).unwrap().unwrap()
     }
 
+    pub(super) fn ticket(&self) -> Vec<u8> {
+        self.message().get(Attribute::MOBILITY_TICKET).expect("there is a ticket").to_vec()
+    }
+
     pub(super) fn lifetime(&self) -> u32 {
         u32::from_be_bytes(self.message().get(Attribute::LIFETIME).unwrap().try_into().unwrap())
     }
@@ -231,6 +235,28 @@ impl Scene {
         transmit.map(|transmit| (transmit, packet.as_slice().to_vec()))
     }
 
+    /// Hands bytes to the server; what comes of them, at once or when another server has answered.
+    pub(super) fn deliver(&mut self, path: Path, bytes: &[u8]) -> Option<(Transmit, Vec<u8>)> {
+        let now = self.send(path, bytes);
+        self.serve();
+        now.or_else(|| self.poll())
+    }
+
+    /// What the server has to send.
+    pub(super) fn poll(&mut self) -> Option<(Transmit, Vec<u8>)> {
+        let mut slot = [0; 1500];
+        let mut packet = PacketBuf::empty(&mut slot, 0);
+        let transmit = self.server.poll_transmit(self.now, &mut packet)?;
+        Some((transmit, packet.as_slice().to_vec()))
+    }
+
+    /// From now on packets reach the server that has this relayed address.
+    pub(super) fn go_to_relay(&mut self, relayed: SocketAddr) {
+        let has = |server: &TurnServer| server.allocations(self.now).any(|it| it.relayed.contains(&relayed));
+        let number = self.each(has).iter().position(|has| *has).expect("somebody has it");
+        self.go_to(number as u8);
+    }
+
     /// A datagram from a peer at a relayed address.
     pub(super) fn peer_sends(&mut self, relayed: SocketAddr, peer: &str, bytes: &[u8]) -> Option<(Transmit, Vec<u8>)> {
         let socket = self.relays.iter().find(|relay| relay.address == relayed).expect("it is open").socket;
@@ -325,15 +351,7 @@ impl Scene {
 
     /// Sends these bytes as a request and returns the answer, whether it comes at once or after a socket was bound.
     pub(super) fn exchange(&mut self, path: Path, bytes: &[u8]) -> Option<Response> {
-        if let Some((_, answer)) = self.send(path, bytes) {
-            self.serve();
-            return Some(Response(answer));
-        }
-        self.serve();
-        let mut slot = [0; 1500];
-        let mut packet = PacketBuf::empty(&mut slot, 0);
-        self.server.poll_transmit(self.now, &mut packet)?;
-        Some(Response(packet.as_slice().to_vec()))
+        self.deliver(path, bytes).map(|(_, answer)| Response(answer))
     }
 
     /// A request and its answer, once.
@@ -386,7 +404,7 @@ impl Scene {
 /// Where a datagram goes.
 pub(super) fn destination(transmit: Transmit) -> SocketAddr {
     match transmit {
-        Transmit::Datagram { destination, .. } => destination,
+        Transmit::Datagram { destination, .. } | Transmit::Unfragmented { destination, .. } => destination,
         Transmit::Stream(flow) => panic!("{flow:?}"),
     }
 }

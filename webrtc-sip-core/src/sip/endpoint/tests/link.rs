@@ -124,7 +124,7 @@ impl Link {
         self.messages.push((from, bytes.clone()));
         let base = self.now + Duration::from_millis(10);
         match route {
-            Transmit::Datagram { destination, .. } => {
+            Transmit::Datagram { destination, .. } | Transmit::Unfragmented { destination, .. } => {
                 let copies = 1 + usize::from(self.rng.chance(self.weather.repeat));
                 for _ in 0..copies {
                     let at = base + Duration::from_millis(self.rng.below(self.weather.jitter_ms + 1));

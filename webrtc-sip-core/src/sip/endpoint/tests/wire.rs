@@ -36,7 +36,7 @@ fn answered(script: &mut Scripted) -> (crate::ids::DialogId, String) {
 
 fn destination(sent: &[(Transmit, crate::sip::Message)]) -> SocketAddr {
     match sent[0].0 {
-        Transmit::Datagram { destination, .. } => destination,
+        Transmit::Datagram { destination, .. } | Transmit::Unfragmented { destination, .. } => destination,
         Transmit::Stream(flow) => panic!("{flow:?}"),
     }
 }

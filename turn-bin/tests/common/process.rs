@@ -1,0 +1,85 @@
+//! The real program, and what it takes.
+
+use std::io::{BufRead, BufReader};
+use std::net::{IpAddr, SocketAddr};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use shell::testing::{exit_code, signal};
+
+/// A server in a process of its own, so that what it takes is its own.
+pub(crate) struct Process {
+    /// None when it was waited for.
+    child: Option<Child>,
+    pub(crate) listen: SocketAddr,
+    pub(crate) http: SocketAddr,
+}
+
+impl Process {
+    /// Starts it by `command`, at this address and any port, for user `alice` with `wonder`.
+    pub(crate) fn start(mut command: Command, ip: IpAddr, flags: &[&str], allocations: usize) -> Self {
+        let any_port = SocketAddr::new(ip, 0).to_string();
+        let mut child = command
+            .args(["--listen", &any_port, "--workers", "2", "--realm", "example.org", "--user", "alice:wonder"])
+            .args(flags)
+            .env("WST_HTTP__LISTEN", &any_port)
+            .env("WST_LIMITS__ALLOCATIONS_PER_USER", allocations.to_string())
+            .env("WST_LIMITS__RELAY_SOCKETS", allocations.to_string())
+            .env("WST_LIMITS__CONNECTIONS", "10")
+            // Half of what each network of a flood asks of a worker within a second.
+            .env("WST_LIMITS__REFUSALS_PER_SECOND", "50")
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let mut lines = BufReader::new(child.stderr.take().expect("it is piped")).lines().map_while(Result::ok);
+        let line = lines.find(|line| line.contains("TURN server started")).expect("it says where it is");
+        // Read on, so that it never waits for a reader; the lines of ended allocations are many.
+        std::thread::spawn(move || lines.for_each(drop));
+        // Where clients come, and then where the metrics are.
+        let ports = line.split(&format!("{ip}:")).skip(1).map(|rest| {
+            let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
+            port.parse::<u16>().expect("it is a port")
+        });
+        let addresses: Vec<_> = ports.map(|port| SocketAddr::new(ip, port)).collect();
+        let [listen, http] = addresses[..] else { panic!("two addresses in {line:?}") };
+        Process { child: Some(child), listen, http }
+    }
+
+    fn file(&self, name: &str) -> String {
+        let id = self.child.as_ref().expect("it runs").id();
+        std::fs::read_to_string(format!("/proc/{id}/{name}")).expect("it runs")
+    }
+
+    /// Resident, in bytes.
+    pub(crate) fn memory(&self) -> u64 {
+        let status = self.file("status");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("every process has it");
+        line.split_whitespace().nth(1).expect("a number").parse::<u64>().expect("kilobytes") * 1024
+    }
+
+    /// What its threads have used of the processors so far.
+    pub(crate) fn cpu(&self) -> Duration {
+        let stat = self.file("stat");
+        let fields = stat.rsplit_once(')').expect("the name is in parentheses").1;
+        // Fields 14 and 15, in hundredths of a second.
+        let ticks = fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<u64>().expect("a number"));
+        Duration::from_millis(ticks.sum::<u64>() * 10)
+    }
+
+    pub(crate) fn stop(mut self) {
+        let child = self.child.take().expect("it runs");
+        signal(&child, "-TERM");
+        assert_eq!(exit_code(child), Some(0));
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // Dead or not: the test failed, and nothing shall be left of it.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
