@@ -14,11 +14,12 @@ use webrtc_sip_core::stun::{
     long_term_key,
 };
 use webrtc_sip_core::turn::{
-    Answer, Carried, ClientTransport, ConnectionId, Family, HEADROOM, Listener, PeerPolicy, Quota, RelayPort,
-    RelaySocket, Tenant, TokenAlgorithm, TokenKey, TurnConfig, TurnEvent, TurnServer,
+    Answer, Carried, ClientTransport, ConnectionId, Discovery, Family, HEADROOM, Listener, MAX_AMPLIFICATION, PeerPolicy,
+    Quota, RelayPort, RelaySocket, Tenant, TokenAlgorithm, TokenKey, TurnConfig, TurnEvent, TurnServer,
 };
 
-const LISTENER: SocketId = SocketId(0);
+/// Two addresses with two ports, for NAT behaviour discovery. Relay sockets have the numbers between.
+const LISTENERS: [SocketId; 4] = [SocketId(0), SocketId(u32::MAX - 2), SocketId(u32::MAX - 1), SocketId(u32::MAX)];
 const REALM: &str = "fuzz";
 const CLIENTS: u8 = 4;
 /// More than this is refused.
@@ -43,6 +44,8 @@ struct World {
     next_socket: u32,
     connections: BTreeMap<ConnectionId, Connection>,
     nonces: Vec<String>,
+    /// The last one that any of them was given.
+    ticket: Vec<u8>,
     transactions: u64,
 }
 
@@ -69,8 +72,14 @@ impl World {
         let network = IpNetwork { address: SocketAddr::from(([203, 0, 113, 0], 0)).ip(), prefix_len: 24 };
         let token_key = TokenKey::new("user", TokenAlgorithm::A128Gcm, &[1; 16], 0..=u64::MAX);
         let token_key = token_key.expect("the length is right");
+        let listener = |ip: u8, port: u16| Listener {
+            socket: LISTENERS[usize::from(ip) * 2 + usize::from(port)],
+            address: SocketAddr::from(([192, 0, 2, ip], 3478 + port)),
+        };
+        let sockets = [0, 1].map(|ip| [0, 1].map(|port| listener(ip, port)));
         let config = TurnConfig {
-            listeners: vec![Listener { socket: LISTENER, address: SocketAddr::from(([192, 0, 2, 1], 3478)) }],
+            listeners: sockets.concat(),
+            discovery: Some(Discovery { sockets }),
             families: vec![Family::V4, Family::V6],
             tenants: Tenant {
                 realm: REALM.to_owned(),
@@ -86,6 +95,7 @@ impl World {
             max_permissions: 4,
             max_channels: 3,
             max_connections: MAX_CONNECTIONS,
+            dont_fragment: true,
             ..TurnConfig::default()
         };
         let crypto = CryptoProvider::seeded(&[1; 32]);
@@ -95,7 +105,16 @@ impl World {
             server.handle_flow_opened(now, FlowId(u64::from(flow)), address_of(flow), transport);
         }
         let nonces = vec![String::new(); usize::from(CLIENTS)];
-        World { server, now, relays: Vec::new(), next_socket: 1, connections: BTreeMap::new(), nonces, transactions: 0 }
+        World {
+            server,
+            now,
+            relays: Vec::new(),
+            next_socket: 1,
+            connections: BTreeMap::new(),
+            nonces,
+            ticket: Vec::new(),
+            transactions: 0,
+        }
     }
 
     /// Carries out one step and returns what it left of the bytes.
@@ -182,7 +201,12 @@ impl World {
         if method == Method::ALLOCATE {
             writer.put(Attribute::REQUESTED_TRANSPORT, &[if tcp { 6 } else { 17 }, 0, 0, 0]).expect("there is room");
         }
-        // Nothing that is drawn names a connection by chance.
+        // Nothing that is drawn is a ticket by chance, or names a connection.
+        match method {
+            Method::ALLOCATE if attributes.len() % 2 == 1 => drop(writer.put(Attribute::MOBILITY_TICKET, &[])),
+            Method::REFRESH if attributes.len() % 2 == 1 => drop(writer.put(Attribute::MOBILITY_TICKET, &self.ticket)),
+            _ => {}
+        }
         let index = attributes.len() % self.connections.len().max(1);
         if let (Method::CONNECTION_BIND, Some(id)) = (method, self.connections.keys().nth(index)) {
             writer.put_u32(Attribute::CONNECTION_ID, id.0).expect("there is room");
@@ -214,13 +238,25 @@ impl World {
     fn hand_in(&mut self, client: u8, bytes: &[u8]) {
         let answer = self.handle(bytes, |server, now, packet| match client {
             flow if flow < CLIENTS / 2 => server.handle_frame(now, FlowId(u64::from(flow)), packet),
-            _ => server.handle_datagram(now, LISTENER, address_of(client), packet),
+            _ => server.handle_datagram(now, LISTENERS[usize::from(client)], address_of(client), packet),
         });
+        if let Some(answer) = answer.as_ref().filter(|_| client >= CLIENTS / 2) {
+            let signed = Message::parse(answer).is_ok_and(|answer| answer.has_integrity(IntegrityAlgorithm::Sha1));
+            assert!(signed || answer.len() <= MAX_AMPLIFICATION * bytes.len(), "{bytes:02x?} brings {answer:02x?}");
+        }
         if let Some(answer) = answer
             && let Ok(message) = Message::parse(&answer)
-            && let Ok(Some(nonce)) = message.text(Attribute::NONCE)
         {
-            self.nonces[usize::from(client)] = nonce.to_owned();
+            if let Ok(Some(nonce)) = message.text(Attribute::NONCE) {
+                self.nonces[usize::from(client)] = nonce.to_owned();
+            }
+            self.keep_ticket(&message);
+        }
+    }
+
+    fn keep_ticket(&mut self, answer: &Message<'_>) {
+        if let Some(ticket) = answer.get(Attribute::MOBILITY_TICKET) {
+            self.ticket = ticket.to_vec();
         }
     }
 
@@ -275,7 +311,8 @@ impl World {
         let mut storage = [0; 1500];
         let mut packet = PacketBuf::empty(&mut storage, 0);
         while self.server.poll_transmit(self.now, &mut packet).is_some() {
-            Message::parse(packet.as_slice()).expect("what the server sends is STUN");
+            let answer = Message::parse(packet.as_slice()).expect("what the server sends is STUN");
+            self.keep_ticket(&answer);
         }
     }
 
