@@ -47,7 +47,8 @@ check 'dependencies of the core' scripts/check-core-deps.sh
 check 'layers of the core' scripts/check-core-layers.sh
 check 'a second build has nothing to do' scripts/check-second-build.sh
 
-part 'Rust tests' cargo test --workspace --exclude simulator --no-fail-fast --quiet
+# Many of them wait for something to time out.
+part 'Rust tests' env RUST_TEST_THREADS=6 cargo test --workspace --exclude simulator --no-fail-fast --quiet
 count "$(sum '[0-9]+ passed;')" "$(sum '[0-9]+ failed;')"
 
 # Ten thousand calls take minutes with an unoptimised core, and overflows shall be noticed all the same.
@@ -60,7 +61,9 @@ node_counts() { count "$(sum '^(#|ℹ) pass [0-9]+')" "$(sum '^(#|ℹ) (fail|can
 part 'webphone' npm test --prefix webphone
 node_counts
 
-part 'release build' cargo build --release --package gateway-bin --package turn-bin --package examples --package benches --quiet
+# Only what runs below: linking takes a minute a program.
+part 'release build' cargo build --release --package gateway-bin --package turn-bin --package examples --package benches \
+  --bin webrtc-sip-gateway --bin webrtc-sip-turn --bin two_nodes --bin soak --quiet
 count 0 0
 if [ "$status" -eq 0 ]; then
   part 'real peers' node tests/real-peers/run.mjs
