@@ -50,5 +50,5 @@ setup:
 
 real-peers:
 	@scripts/setup.sh test
-	cargo build --release --package gateway-bin --package turn-bin --package examples
+	cargo build --profile checked --package gateway-bin --package turn-bin --package examples
 	node tests/real-peers/run.mjs $(ONLY)

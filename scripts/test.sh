@@ -52,8 +52,7 @@ part 'Rust tests' env RUST_TEST_THREADS=6 cargo test --workspace --exclude simul
 count "$(sum '[0-9]+ passed;')" "$(sum '[0-9]+ failed;')"
 
 # Ten thousand calls take minutes with an unoptimised core, and overflows shall be noticed all the same.
-part 'simulator' cargo test --package simulator --no-fail-fast --quiet \
-  --config 'profile.dev.package.webrtc-sip-core.opt-level=2'
+part 'simulator' cargo test --profile checked --package simulator --no-fail-fast --quiet
 count "$(sum '[0-9]+ passed;')" "$(sum '[0-9]+ failed;')"
 
 node_counts() { count "$(sum '^(#|ℹ) pass [0-9]+')" "$(sum '^(#|ℹ) (fail|cancelled) [0-9]+')"; }
@@ -61,14 +60,13 @@ node_counts() { count "$(sum '^(#|ℹ) pass [0-9]+')" "$(sum '^(#|ℹ) (fail|can
 part 'webphone' npm test --prefix webphone
 node_counts
 
-# Only what runs below: linking takes a minute a program.
-part 'release build' cargo build --release --package gateway-bin --package turn-bin --package examples --package benches \
-  --bin webrtc-sip-gateway --bin webrtc-sip-turn --bin two_nodes --bin soak --quiet
+part 'optimised build' cargo build --profile checked --package gateway-bin --package turn-bin --package examples \
+  --package benches --bin webrtc-sip-gateway --bin webrtc-sip-turn --bin two_nodes --bin soak --quiet
 count 0 0
 if [ "$status" -eq 0 ]; then
   part 'real peers' node tests/real-peers/run.mjs
   node_counts
-  part 'soak' target/release/soak
+  part 'soak' target/checked/soak
   count "$(sum '^soak: [0-9]+ passed')" "$(sum ', [0-9]+ failed$')"
 fi
 

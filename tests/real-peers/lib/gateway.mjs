@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 
-import { firstExisting, target } from './paths.mjs';
+import { program } from './paths.mjs';
 import { freePort, freePorts } from './ports.mjs';
 import { ChildProcess, temporaryFolder, until } from './process.mjs';
 
@@ -53,12 +53,7 @@ export function configuration({
  * settings made from the port that its TURN server is on, `tls`: the files of that server's certificate.
  */
 export async function gateway({ routes = [], proxy, addresses = ['127.0.0.1'], trusted = [], media = {}, limits = {}, turn = () => ({}), tls } = {}) {
-  const binary = firstExisting(
-    'the gateway',
-    process.env.GATEWAY,
-    path.join(target, 'release/webrtc-sip-gateway'),
-    path.join(target, 'debug/webrtc-sip-gateway'),
-  );
+  const binary = program('webrtc-sip-gateway', process.env.GATEWAY);
   const http = await freePort();
   const metrics = await freePort();
   const sip = await freePort();

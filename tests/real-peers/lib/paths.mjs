@@ -11,6 +11,11 @@ export const python = path.join(target, 'venv/bin/python');
 /** The first of these that exists. */
 export function firstExisting(what, ...candidates) {
   const found = candidates.find((candidate) => candidate && existsSync(candidate));
-  if (!found) throw new Error(`${what} is missing; looked at ${candidates.filter(Boolean).join(', ')}; \`make setup\` installs it`);
+  if (!found) throw new Error(`${what} is missing; looked at ${candidates.filter(Boolean).join(', ')}; \`make real-peers\` installs and builds it`);
   return found;
+}
+
+/** A program of ours: the file that the environment names, or what was built. */
+export function program(name, file) {
+  return firstExisting(name, file, path.join(target, 'checked', name), path.join(target, 'debug', name));
 }

@@ -1,7 +1,5 @@
 // TURN servers as processes of their own: the real `webrtc-sip-turn`, on free ports.
-import path from 'node:path';
-
-import { firstExisting, target } from './paths.mjs';
+import { program } from './paths.mjs';
 import { freePort } from './ports.mjs';
 import { ChildProcess, until } from './process.mjs';
 
@@ -12,7 +10,7 @@ export const SECRET = 'real-peers';
  * machine's addresses, so all of them are peers.
  */
 export async function turnServer({ port } = {}) {
-  const binary = firstExisting('the TURN server', process.env.TURN, path.join(target, 'release/webrtc-sip-turn'), path.join(target, 'debug/webrtc-sip-turn'));
+  const binary = program('webrtc-sip-turn', process.env.TURN);
   port ??= await freePort();
   const http = await freePort();
   const args = ['--listen', `127.0.0.1:${port}`, '--realm', 'real-peers', '--secret', SECRET, '--allow-peer', '0.0.0.0/0', '--workers', '1'];

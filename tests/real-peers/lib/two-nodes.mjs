@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 import { configuration } from './gateway.mjs';
-import { firstExisting, target } from './paths.mjs';
+import { program } from './paths.mjs';
 import { freePort, freePorts } from './ports.mjs';
 import { ChildProcess, temporaryFolder, until } from './process.mjs';
 
@@ -12,7 +12,7 @@ import { ChildProcess, temporaryFolder, until } from './process.mjs';
  * without a word and lets the second one go on with its calls: `{ goneAt, doneAt, calls }`, times of Date.now.
  */
 export async function twoNodes() {
-  const binary = firstExisting('the two-node example', path.join(target, 'release/two_nodes'), path.join(target, 'debug/two_nodes'));
+  const binary = program('two_nodes');
   const folder = temporaryFolder('two-nodes');
   const nodes = [];
   for (const node of ['node1', 'node2']) {
