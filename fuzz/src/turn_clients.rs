@@ -14,8 +14,8 @@ use webrtc_sip_core::stun::{
     long_term_key,
 };
 use webrtc_sip_core::turn::{
-    Answer, Carried, ClientTransport, ConnectionId, Discovery, Family, HEADROOM, Listener, MAX_AMPLIFICATION, PeerPolicy,
-    Quota, RelayPort, RelaySocket, Tenant, TokenAlgorithm, TokenKey, TurnConfig, TurnEvent, TurnServer,
+    Answer, Carried, ClientTransport, ConnectionId, Discovery, Family, HEADROOM, Listener, MAX_AMPLIFICATION,
+    PeerPolicy, Quota, RelayPort, RelaySocket, Tenant, TokenAlgorithm, TokenKey, TurnConfig, TurnEvent, TurnServer,
 };
 
 /// Two addresses with two ports, for NAT behaviour discovery. Relay sockets have the numbers between.

@@ -9,6 +9,7 @@ pub mod config;
 pub mod epoll;
 pub mod http;
 pub mod limits;
+pub mod machine;
 pub mod metrics;
 pub mod program;
 pub mod signals;

@@ -4,9 +4,7 @@
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 
-use rustix::net::sockopt::{
-    Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ipv6_mtu_discover,
-};
+use rustix::net::sockopt::{Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ipv6_mtu_discover};
 
 /// Prepares a relay socket at this address.
 pub(crate) fn allow(socket: &UdpSocket, address: SocketAddr) -> io::Result<()> {

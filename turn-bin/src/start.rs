@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use shell::accept::{ConnectionLimit, bind_with_udp};
 use shell::http::{Cut, Phase, SharedPhase, bind, serve};
+use shell::machine;
 use shell::program::Service;
 use shell::tls::TlsSettings;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -19,7 +20,7 @@ use webrtc_sip_core::net::IpNetwork;
 use webrtc_sip_core::turn::{Ledger, Listener, PeerPolicy, TurnConfig};
 
 use crate::admin::Admin;
-use crate::config::Config;
+use crate::config::{Config, MAX_WORKERS};
 use crate::connections::{Connections, load_tls};
 use crate::discovery;
 use crate::dtls;
@@ -76,7 +77,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     };
     let count = match config.workers {
         // Respects the cgroup's CPU quota.
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        0 => std::thread::available_parallelism().map_or(1, usize::from).min(MAX_WORKERS),
         count => count,
     };
     let mut bound = Vec::with_capacity(config.listen.len());
@@ -217,7 +218,10 @@ fn permitted(config: &Config) -> Permitted {
 /// A peer at one of the server's own addresses would take its packets for those of this machine.
 fn own_addresses(config: &Config) -> impl Iterator<Item = IpNetwork> {
     let relays = config.relay_addresses().into_iter().flat_map(|(bound, external)| [bound, external]);
-    let all = config.listen.iter().map(SocketAddr::ip).chain(relays);
+    let discovery = config.discovery.iter();
+    let discovery =
+        discovery.flat_map(|discovery| discovery.external_ips.iter().copied().chain([discovery.alternate.ip()]));
+    let all = config.listen.iter().map(SocketAddr::ip).chain(relays).chain(discovery).chain(machine::addresses());
     all.map(|address| IpNetwork { address, prefix_len: if address.is_ipv4() { 32 } else { 128 } })
 }
 

@@ -48,6 +48,8 @@ async fn allocations_follow_their_clients_from_worker_to_worker() {
     let server = start_with(|config| {
         config.workers = WORKERS;
         config.limits.allocations_per_user = CLIENTS;
+        // Each asks for a nonce wherever it comes.
+        config.limits.refusals_per_second = 10_000;
     })
     .await;
     let peer = Echo::start();

@@ -7,6 +7,8 @@ use webrtc_sip_core::turn::MAX_REALM_LEN;
 
 use super::{Config, ConfigError, OauthKey, Secret, Tenant, User, oauth};
 
+/// A worker's number is one byte of what its clients come back with.
+pub(crate) const MAX_WORKERS: usize = 256;
 const MANY: usize = 1_000_000;
 const DAY: u64 = 24 * 3600;
 const TERABYTE: u64 = 1_000_000_000_000;
@@ -34,7 +36,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
 /// More than any machine or any use needs, and far below where times and memory would run over.
 fn check_numbers(config: &Config) -> Result<(), ConfigError> {
     let Config { relay, auth, limits, shutdown, .. } = config;
-    within("workers", config.workers, 0..=256)?;
+    within("workers", config.workers, 0..=MAX_WORKERS)?;
     within("relay.port_low", relay.port_low, 1024..=u16::MAX)?;
     within("relay.port_high", relay.port_high, relay.port_low..=u16::MAX)?;
     within("auth.nonce_seconds", auth.nonce_seconds, 10..=DAY)?;

@@ -15,6 +15,7 @@ mod check;
 mod oauth;
 mod tenants;
 
+pub(crate) use check::MAX_WORKERS;
 pub use oauth::{OauthKey, TokenAlgorithm};
 pub use shell::config::{ConfigError, Network, Secret};
 pub use shell::telemetry::{Log, LogFormat};

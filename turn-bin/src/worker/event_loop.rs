@@ -216,7 +216,11 @@ impl Worker {
             }
             WorkerInput::Frame(..) | WorkerInput::FrameToBind(..) => unreachable!("frames have a method of their own"),
             WorkerInput::FlowClosed(flow) => {
-                self.flows.remove(&flow);
+                if self.flows.remove(&flow).is_none()
+                    && let Some(id) = self.peers.close_given_to(flow)
+                {
+                    self.server.handle_connection_closed(now, id);
+                }
                 self.server.handle_flow_closed(now, flow);
             }
             WorkerInput::PeerConnected { socket, peer, stream } => {
@@ -379,7 +383,9 @@ impl Worker {
             }
             Transmit::Unfragmented { socket, destination } => {
                 let socket = self.sockets.get(&socket);
-                if socket.is_none_or(|socket| fragmentation::send_unfragmented(socket.udp(), packet, destination).is_err()) {
+                if socket
+                    .is_none_or(|socket| fragmentation::send_unfragmented(socket.udp(), packet, destination).is_err())
+                {
                     self.stats.send_errors += 1;
                     return;
                 }
@@ -402,7 +408,7 @@ impl Worker {
     }
 
     fn ended(&mut self, record: &AllocationRecord) {
-        log_allocation(self.number, record);
+        log_allocation(record);
         if let Some(index) = ENDS.iter().position(|end| *end == record.reason) {
             self.stats.ended[index] += 1;
         }

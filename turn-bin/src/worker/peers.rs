@@ -38,7 +38,7 @@ struct TcpRelay {
 enum Peer {
     Connecting { _task: Task },
     Waiting(PeerStream),
-    Carried { _until: oneshot::Sender<()> },
+    Carried { flow: FlowId, _until: oneshot::Sender<()> },
 }
 
 /// Ends when this is dropped.
@@ -138,13 +138,21 @@ impl Peers {
         let spliced = Spliced { connection: id, peer, carried, closed };
         let taken = answer.send(Granted { spliced, writer }).is_ok();
         if taken {
-            self.connections.insert(id, Peer::Carried { _until: until });
+            self.connections.insert(id, Peer::Carried { flow, _until: until });
         }
         taken
     }
 
     pub(super) fn close(&mut self, id: ConnectionId) {
         self.connections.remove(&id);
+    }
+
+    /// Closes what a client's connection was given just when it broke, so that nobody took it.
+    pub(super) fn close_given_to(&mut self, flow: FlowId) -> Option<ConnectionId> {
+        let given = |peer: &Peer| matches!(peer, Peer::Carried { flow: to, .. } if *to == flow);
+        let id = self.connections.iter().find(|(_, peer)| given(peer)).map(|(id, _)| *id)?;
+        self.connections.remove(&id);
+        Some(id)
     }
 }
 

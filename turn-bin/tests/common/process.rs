@@ -37,7 +37,8 @@ impl Process {
         // Read on, so that it never waits for a reader; the lines of ended allocations are many.
         std::thread::spawn(move || lines.for_each(drop));
         // Where clients come, and then where the metrics are.
-        let ports = line.split(&format!("{ip}:")).skip(1).map(|rest| {
+        let before = format!("{ip}:");
+        let ports = line.split(&before).skip(1).map(|rest| {
             let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
             port.parse::<u16>().expect("it is a port")
         });

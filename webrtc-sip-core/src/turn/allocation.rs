@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use smallvec::SmallVec;
 
 use crate::ids::AllocationId;
@@ -104,12 +105,18 @@ pub(super) enum ChannelError {
 }
 
 impl Owner {
-    /// Whether `other` may do what this one may. Users of different tenants are different, whatever their names. Who came
-    /// with a token may go on with another, even of another key (RFC 7635 section 4.2): the nonce proves that it is the same
-    /// client's address.
-    pub(super) fn is(&self, other: &Owner) -> bool {
+    /// Whether `other`, at the same address, may do what this one may. Users of different tenants are different, whatever
+    /// their names. Who came with a token may go on with another, even of another key (RFC 7635 section 4.2): the nonce proves
+    /// that it is the same client's address.
+    pub(super) fn admits(&self, other: &Owner) -> bool {
         let named_alike = self.user == other.user && self.token_expires.is_some() == other.token_expires.is_some();
         self.realm == other.realm && (named_alike || self.token_expires.is_some() && other.token_expires.is_some())
+    }
+
+    /// The same where `other` is at another address: who has a token is then known by its key alone.
+    pub(super) fn is_same_as(&self, other: &Owner) -> bool {
+        let same_key = || verify_slices_are_equal(&self.key, &other.key).is_ok();
+        self.admits(other) && (self.token_expires.is_none() || same_key())
     }
 
     /// Where their allocations are counted.

@@ -15,9 +15,11 @@ use super::{AllocationKey, Deadline, HEADROOM, TurnServer};
 /// How long the client's first packet from its new place is waited for.
 const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long an allocation outlives the connection that its client had.
-const ABSENCE: Duration = Duration::from_secs(60);
+pub(super) const ABSENCE: Duration = Duration::from_secs(60);
 /// Packets of one client that wait for its allocation to come from another server, which takes about a millisecond.
 const MAX_PARKED: usize = 32;
+/// Packets of all clients that wait to be sent on now that their allocations are here.
+const MAX_READY: usize = 1024;
 /// Longest packet that waits.
 const MAX_PARKED_LEN: usize = 2048;
 
@@ -49,6 +51,16 @@ pub(super) struct Moving {
 
 impl TurnServer {
     pub(super) fn expect(&mut self, now: Instant, path: ClientPath, remote: SocketAddr, arrival: Arrival) {
+        if self.by_client.contains_key(&path) || self.pending_clients.contains_key(&path) {
+            // Who asks for two things at a time gets the first.
+            return;
+        }
+        let is_older = |(at, expected): &(&ClientPath, &Expected)| {
+            **at != path && expected.arrival.allocation == arrival.allocation
+        };
+        if let Some(older) = self.moves.expected.iter().find(is_older).map(|(at, _)| *at) {
+            self.forget_arrival(older);
+        }
         let at_once = arrival.at_once;
         let expected = Expected { arrival, remote, fetching: false, parked: Vec::new() };
         self.moves.expected.insert(path, expected);
@@ -67,6 +79,9 @@ impl TurnServer {
         path: ClientPath,
         packet: &[u8],
     ) -> Result<Option<AllocationKey>, DropReason> {
+        if self.moves.ready.iter().any(|(before, ..)| *before == path) {
+            return self.wait_behind(path, packet);
+        }
         if let Some(key) = self.by_client.get(&path) {
             return Ok(Some(*key));
         }
@@ -81,6 +96,19 @@ impl TurnServer {
         Ok(None)
     }
 
+    /// Lets a packet wait behind those that came before it.
+    fn wait_behind(&mut self, path: ClientPath, packet: &[u8]) -> Result<Option<AllocationKey>, DropReason> {
+        let Some((_, remote, _)) = self.moves.ready.iter().find(|(before, ..)| *before == path) else {
+            return Ok(None);
+        };
+        if self.moves.ready.len() >= MAX_READY || packet.len() > MAX_PARKED_LEN {
+            return Err(DropReason::LimitReached);
+        }
+        let remote = *remote;
+        self.moves.ready.push_back((path, remote, packet.into()));
+        Ok(None)
+    }
+
     /// A client that is expected is here: its allocation, unless another server has it still.
     fn arrive(&mut self, now: Instant, path: ClientPath) -> Option<AllocationKey> {
         let expected = self.moves.expected.get_mut(&path)?;
@@ -89,8 +117,10 @@ impl TurnServer {
             let remote = expected.remote;
             self.forget_arrival(path);
             let key = self.may_leave(home, allocation, serial)?;
-            self.by_client.remove(&self.allocations[key].terms.client);
-            self.settle(key, path, remote);
+            if !self.allocations[key].is_absent() {
+                self.by_client.remove(&self.allocations[key].terms.client);
+            }
+            self.settle(now, key, path, remote);
             return Some(key);
         }
         if !expected.fetching {
@@ -109,9 +139,12 @@ impl TurnServer {
     }
 
     /// The client of an allocation is here from now on.
-    fn settle(&mut self, key: AllocationKey, path: ClientPath, remote: SocketAddr) {
+    fn settle(&mut self, now: Instant, key: AllocationKey, path: ClientPath, remote: SocketAddr) {
         let transport = self.transport_of(path);
         let allocation = &mut self.allocations[key];
+        if allocation.is_absent() {
+            self.timers.set(Deadline::Allocation(key), now + allocation.terms.lifetime);
+        }
         allocation.terms.client = path;
         allocation.terms.remote = remote;
         allocation.terms.transport = transport;
@@ -139,7 +172,7 @@ impl TurnServer {
         let key = self.put_in(moving.allocation, moving.expires);
         match path.and_then(|path| Some((path, self.take_arrival(path)?))) {
             Some((path, Expected { remote, parked, .. })) => {
-                self.settle(key, path, remote);
+                self.settle(now, key, path, remote);
                 self.moves.ready.extend(parked.into_iter().map(|packet| (path, remote, packet)));
             }
             // The client's new connection is closed already. It may come again.
@@ -197,10 +230,13 @@ impl TurnServer {
     pub(super) fn next_parked(&mut self, now: Instant, out: &mut PacketBuf<'_>) -> Option<Transmit> {
         while let Some((path, remote, packet)) = self.moves.ready.pop_front() {
             out.clear(HEADROOM);
+            // It waits behind none of those.
+            let behind = std::mem::take(&mut self.moves.ready);
             let result = match out.extend_from_slice(&packet) {
                 Ok(()) => self.client_packet(now, path, remote, out),
                 Err(_) => Err(DropReason::NoRoom),
             };
+            self.moves.ready = behind;
             if let Some(transmit) = self.counted(result) {
                 return Some(transmit);
             }

@@ -138,6 +138,7 @@ impl ConnectionEnd {
 }
 
 /// A connection as its allocation knows it.
+#[derive(Debug)]
 pub(super) struct Connection {
     pub(super) id: ConnectionId,
     pub(super) peer: SocketAddr,
@@ -145,6 +146,7 @@ pub(super) struct Connection {
     pub(super) carried: Arc<Carried>,
 }
 
+#[derive(Debug)]
 pub(super) enum ConnectionState {
     /// The owner is at it; the answer to the Connect request, and where it goes, are complete but for its body.
     Connecting(Box<(Transmit, Reply)>),

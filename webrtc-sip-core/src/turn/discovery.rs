@@ -48,10 +48,12 @@ impl TurnServer {
             return Err(DropReason::AuthenticationFailed);
         }
         let asks = OFFERED.iter().any(|attribute| message.get(*attribute).is_some());
-        if asks && !self.ledger.admit_refusal(now, remote.ip(), self.config.max_refusals) {
+        let costs_more = asks || self.config.discovery.is_some();
+        let admitted = !costs_more || self.ledger.admit_refusal(now, remote.ip(), self.config.max_refusals);
+        if asks && !admitted {
             return Err(DropReason::LimitReached);
         }
-        let (body, transmit) = match self.mapped(path, remote, message) {
+        let (body, transmit) = match self.mapped(path, remote, message, admitted) {
             Ok(answer) => answer,
             Err(failure) => (Body::Failure(failure), path.transmit()),
         };
@@ -60,8 +62,15 @@ impl TurnServer {
         Ok((reply, transmit))
     }
 
-    fn mapped(&self, path: ClientPath, remote: SocketAddr, message: &Message<'_>) -> Result<(Body, Transmit), Failure> {
-        let discovery = match (path, &self.config.discovery) {
+    /// Beyond a network's share of long answers, it is told its address and nothing else.
+    fn mapped(
+        &self,
+        path: ClientPath,
+        remote: SocketAddr,
+        message: &Message<'_>,
+        admitted: bool,
+    ) -> Result<(Body, Transmit), Failure> {
+        let discovery = match (path, self.config.discovery.as_ref().filter(|_| admitted)) {
             (ClientPath::Datagram { socket, .. }, Some(discovery)) => discovery.place(socket).zip(Some(discovery)),
             _ => None,
         };

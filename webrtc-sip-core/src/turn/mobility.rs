@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::ids::{AllocationId, RequestId};
 use crate::io::DropReason;
-use crate::stun::{Attribute, Message};
+use crate::stun::{Attribute, Message, Method};
 
 use super::allocation::ClientPath;
 use super::arrival::{Arrival, Expected};
@@ -119,10 +119,30 @@ impl TurnServer {
         Some(self.moves.tickets.seal(ticket))
     }
 
-    /// The ticket of ours that somebody shows who has no allocation where they are.
-    pub(super) fn shown_ticket(&self, path: ClientPath, message: &Message<'_>) -> Option<Ticket> {
+    /// The ticket of ours that somebody shows with a Refresh request who has no allocation where they are. Only who is there
+    /// for sure, by a nonce for this address, makes us look for the allocation: a false address leaves nothing behind.
+    pub(super) fn shown_ticket(
+        &self,
+        now: Instant,
+        path: ClientPath,
+        remote: SocketAddr,
+        message: &Message<'_>,
+    ) -> Option<Ticket> {
         let text = message.get(Attribute::MOBILITY_TICKET).filter(|_| self.config.mobility)?;
-        if self.by_client.contains_key(&path) { None } else { self.moves.tickets.open(text) }
+        let nonce = message.text(Attribute::NONCE).ok().flatten()?;
+        let is_there = self.nonces.is_fresh(nonce, self.unix_seconds(now), remote);
+        if message.method() != Method::REFRESH || !is_there || self.by_client.contains_key(&path) {
+            return None;
+        }
+        self.moves.tickets.open(text)
+    }
+
+    /// Whether this is the ticket that brought the client to where it is: the request comes again.
+    pub(super) fn brought_here(&self, key: AllocationKey, ticket: &[u8]) -> bool {
+        let allocation = &self.allocations[key];
+        self.moves.tickets.open(ticket).zip(allocation.mobility).is_some_and(|(ticket, mobility)| {
+            ticket.allocation == allocation.id && ticket.serial.wrapping_add(1) == mobility.serial
+        })
     }
 
     /// Settles that the client goes on from where it shows its ticket. The one before the newest is good too until it does:

@@ -441,7 +441,7 @@ impl TurnServer {
             self.events.push_back(TurnEvent::CloseSocket(relay.socket));
         }
         if let ClientPath::Flow(flow) = allocation.terms.client
-            && self.flows.contains_key(&flow)
+            && !allocation.is_absent()
         {
             match reason {
                 // The client may want another one.

@@ -24,7 +24,7 @@ impl PeerPolicy {
             || (!self.allow_exactly.is_empty() && self.allow_exactly.contains(&canonical(peer)))
     }
 
-    /// Whether a permission may be installed for this address, which covers all its ports (RFC 8656 section 2.3). Each
+    /// Whether a permission may be installed for this address, which covers all its ports (RFC 8656 section 3.3). Each
     /// packet is held to [`PeerPolicy::permits`] all the same.
     pub fn permits_some_port(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();

@@ -11,6 +11,7 @@ use crate::io::DropReason;
 use crate::stun::{Attribute, Message, Method};
 
 use super::allocation::{Allocation, ChannelError, ClientPath, Owner, Terms};
+use super::arrival::ABSENCE;
 use super::auth::AuthError;
 use super::event::{AllocationEnd, BindRelay, RelayPort, RelaySocket, RelayTransport, TurnEvent};
 use super::ledger::Seat;
@@ -110,7 +111,7 @@ impl TurnServer {
         if !METHODS.contains(&message.method()) {
             return Err(DropReason::NotRecognised);
         }
-        let reply = match self.shown_ticket(path, &message).filter(|_| message.method() == Method::REFRESH) {
+        let reply = match self.shown_ticket(now, path, remote, &message) {
             Some(ticket) => return self.take_visit(now, path, remote, message, ticket).map(|()| None),
             None => self.request_of_client(now, path, remote, message)?,
         };
@@ -209,8 +210,13 @@ impl TurnServer {
         }
         if let Some(key) = request.allocation {
             let owner = &mut self.allocations[key].terms.owner;
-            if !owner.is(&request.owner) {
-                return Err(Code::WrongCredentials.into());
+            let elsewhere = request.visitor.is_some() || request.message.method() == Method::CONNECTION_BIND;
+            let may = if elsewhere { owner.is_same_as(&request.owner) } else { owner.admits(&request.owner) };
+            match request.message.method() {
+                _ if may => {}
+                // Whoever had the address before, it can't be had now (RFC 8656 section 7.2).
+                Method::ALLOCATE => return Err(Code::AllocationMismatch.into()),
+                _ => return Err(Code::WrongCredentials.into()),
             }
             // What was shown last counts from now on: a token may follow another.
             owner.clone_from(&request.owner);
@@ -493,14 +499,15 @@ impl TurnServer {
 
     /// RFC 8656 section 8.2.
     fn refresh(&mut self, request: &Authenticated<'_>) -> Outcome {
-        if request.message.get(Attribute::MOBILITY_TICKET).is_some() {
-            if !self.config.mobility {
-                return Err(Code::MobilityForbidden.into());
-            }
-            // RFC 8016 section 3.2.1: no ticket from where the client is anyway.
-            if request.allocation.is_some() && request.visitor.is_none() {
-                return Err(Code::BadRequest.into());
-            }
+        let ticket = request.message.get(Attribute::MOBILITY_TICKET);
+        if ticket.is_some() && !self.config.mobility {
+            return Err(Code::MobilityForbidden.into());
+        }
+        if let (Some(ticket), Some(key), None) = (ticket, request.allocation, request.visitor)
+            && !self.brought_here(key, ticket)
+        {
+            // RFC 8016 section 3.2.2: no ticket from where the client is anyway.
+            return Err(Code::BadRequest.into());
         }
         let Some(key) = request.allocation else { return Err(Code::AllocationMismatch.into()) };
         let family = match request.message.get(Attribute::REQUESTED_ADDRESS_FAMILY) {
@@ -522,8 +529,9 @@ impl TurnServer {
             return Ok(Some(Body::Refreshed(Duration::ZERO, moves.then(|| self.ticket(key)).flatten())));
         }
         self.allocations[key].terms.lifetime = lifetime;
-        self.timers.set(Deadline::Allocation(key), request.now + lifetime);
-        let ticket = request.visitor.and_then(|_| self.ticket(key));
+        let stays = if self.allocations[key].is_absent() { lifetime.min(ABSENCE) } else { lifetime };
+        self.timers.set(Deadline::Allocation(key), request.now + stays);
+        let ticket = ticket.and_then(|_| self.ticket(key));
         Ok(Some(Body::Refreshed(lifetime, ticket)))
     }
 

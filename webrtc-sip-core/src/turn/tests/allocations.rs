@@ -59,7 +59,8 @@ fn what_must_not_be_fragmented_is_sent_so_where_the_owner_can() {
     let indication = |attributes: Attributes<'_>| {
         let mut slot = [0; 100];
         let mut packet = PacketBuf::empty(&mut slot, 0);
-        let mut writer = MessageWriter::new(&mut packet, Class::Indication, Method::SEND, TransactionId([9; 12])).unwrap();
+        let mut writer =
+            MessageWriter::new(&mut packet, Class::Indication, Method::SEND, TransactionId([9; 12])).unwrap();
         writer.put_xor_address(Attribute::XOR_PEER_ADDRESS, address("203.0.113.1:1000")).unwrap();
         for (attribute, value) in attributes {
             writer.put(*attribute, value).unwrap();

@@ -184,18 +184,26 @@ fn tickets_of_others_and_used_ones_are_refused() {
 
 #[test]
 fn a_copy_of_the_request_is_answered_too() {
-    let mut scene = scene();
-    let traveller = Traveller::start(&mut scene, OLD);
-    scene.go_to(1);
-    let mut client = Client { path: NEW, ..traveller.client.clone() };
-    let attributes: Attributes<'_> = &[(Attribute::MOBILITY_TICKET, &traveller.ticket)];
-    client.nonce = scene.once(&client, Method::REFRESH, attributes).text(Attribute::NONCE);
-    let transaction = scene.transaction();
-    let bytes = scene.encode(&client, Method::REFRESH, attributes, transaction);
-    let first = scene.exchange(NEW, &bytes).expect("there is an answer");
-    let second = scene.exchange(NEW, &bytes).expect("there is an answer");
-    assert_eq!((first.code(), first.0), (200, second.0));
-    assert!(traveller.is_heard(&mut scene, NEW));
+    // Where there is no old place any more, the first one has brought the client here when the copy comes.
+    for has_broken in [false, true] {
+        let mut scene = scene();
+        let flow = FlowId(1);
+        let traveller = Traveller::start(&mut scene, if has_broken { Path::Flow(flow) } else { OLD });
+        scene.server.handle_flow_closed(scene.now, flow);
+        scene.go_to(1);
+        let mut client = Client { path: NEW, ..traveller.client.clone() };
+        let attributes: Attributes<'_> = &[(Attribute::MOBILITY_TICKET, &traveller.ticket)];
+        client.nonce = scene.once(&client, Method::REFRESH, attributes).text(Attribute::NONCE);
+        let transaction = scene.transaction();
+        let bytes = scene.encode(&client, Method::REFRESH, attributes, transaction);
+        let first = scene.exchange(NEW, &bytes).expect("there is an answer");
+        let second = scene.exchange(NEW, &bytes).expect("there is an answer");
+        assert_eq!((first.code(), first.lifetime(), second.code(), second.lifetime()), (200, 600, 200, 600));
+        assert!(traveller.is_heard(&mut scene, NEW));
+        let ticket = second.ticket();
+        scene.go_to(2);
+        assert_eq!(Traveller { ticket, ..traveller }.come(&mut scene, OLD), 200, "the next ticket is good");
+    }
 }
 
 #[test]
@@ -208,10 +216,79 @@ fn packets_wait_for_their_allocation_in_order_and_in_bounds() {
         assert!(scene.send(NEW, &channel_data(CHANNEL, &[number; 4])).is_none(), "the other server has it");
     }
     scene.serve();
-    for number in 0..32 {
+    assert!(scene.send(NEW, &channel_data(CHANNEL, &[32; 4])).is_none(), "others were first");
+    for number in 0..=32 {
         assert_eq!(scene.poll().expect("it waited").1, [number; 4]);
     }
     assert_eq!((scene.poll(), scene.server.drops().get(DropReason::LimitReached)), (None, 8));
+    assert!(traveller.is_heard(&mut scene, NEW));
+}
+
+/// A false address costs no more than any other request.
+#[test]
+fn a_ticket_without_a_nonce_makes_nobody_look_for_it() {
+    let mut scene = scene();
+    let traveller = Traveller::start(&mut scene, OLD);
+    scene.go_to(1);
+    let attributes: Attributes<'_> = &[(Attribute::MOBILITY_TICKET, &traveller.ticket)];
+    let elsewhere = Client { path: NEW, ..traveller.client.clone() };
+    for client in [Client { nonce: String::new(), ..elsewhere.clone() }, elsewhere] {
+        let transaction = scene.transaction();
+        let bytes = scene.encode(&client, Method::REFRESH, attributes, transaction);
+        assert!(scene.send(NEW, &bytes).is_some(), "it is refused at once");
+        assert_eq!((scene.server.poll_event().is_none(), scene.server.stats().pending), (true, 0));
+    }
+}
+
+#[test]
+fn a_client_is_expected_at_one_place() {
+    let mut scene = scene();
+    let mut traveller = Traveller::start(&mut scene, OLD);
+    scene.go_to(1);
+    let places = [60, 61, 62].map(|host| Path::Udp(SocketAddr::from(([198, 51, 100, host], 4000))));
+    for place in places {
+        assert_eq!(traveller.come(&mut scene, place), 200);
+    }
+    assert!(!traveller.is_heard(&mut scene, places[0]));
+    assert_eq!(scene.server.drops().get(DropReason::UnknownSource), 1, "it doesn't wait either");
+    assert!(traveller.is_heard(&mut scene, places[2]));
+}
+
+/// Servers number their clients' connections each for itself.
+#[test]
+fn an_allocation_without_its_client_leaves_others_alone() {
+    let flow = FlowId(1);
+    let mut scene = scene();
+    let mut traveller = Traveller::start(&mut scene, Path::Flow(flow));
+    scene.go_to(1);
+    let mut other = Traveller::start(&mut scene, Path::Flow(flow));
+    assert_eq!(traveller.come(&mut scene, Path::Flow(FlowId(2))), 200);
+    assert!(scene.send(Path::Flow(FlowId(2)), &channel_data(CHANNEL, b"data")).is_none());
+    scene.server.handle_flow_closed(scene.now, FlowId(2));
+    scene.serve();
+    assert_eq!(scene.each(|server| server.stats().allocations), [0, 2, 0], "it came, and waits");
+    assert_eq!(traveller.come(&mut scene, NEW), 200);
+    assert!(traveller.is_heard(&mut scene, NEW) && other.is_heard(&mut scene, Path::Flow(flow)));
+    assert_eq!(scene.permit(&mut other.client, PEER).code(), 200);
+}
+
+#[test]
+fn a_client_that_breaks_off_again_has_no_more_time() {
+    let mut scene = scene();
+    let traveller = Traveller::start(&mut scene, Path::Flow(FlowId(1)));
+    scene.server.handle_flow_closed(scene.now, FlowId(1));
+    scene.go_to(1);
+    let new = Path::Flow(FlowId(2));
+    open(&mut scene, new);
+    let attributes: Attributes<'_> = &[(Attribute::MOBILITY_TICKET, &traveller.ticket)];
+    // From the same address, so the nonce is good.
+    let client = Client { path: new, ..traveller.client };
+    let transaction = scene.transaction();
+    let bytes = scene.encode(&client, Method::REFRESH, attributes, transaction);
+    assert!(scene.send(new, &bytes).is_none(), "the other server is asked");
+    scene.server.handle_flow_closed(scene.now, FlowId(2));
+    scene.pass(seconds(61));
+    assert_eq!((scene.ended(), scene.relays.len()), (vec![AllocationEnd::FlowClosed], 0));
 }
 
 #[test]

@@ -97,7 +97,7 @@ fn a_namesake_in_another_tenant_cannot_touch_an_allocation() {
     assert_eq!(scene.request(&mut theirs, Method::REFRESH, &[(Attribute::LIFETIME, &[0; 4])]).code(), 441);
     assert_eq!(scene.permit(&mut theirs, "203.0.113.5:1").code(), 441);
     assert_eq!(scene.bind_channel(&mut theirs, 0x4000, "203.0.113.5:1").code(), 441);
-    assert_eq!(scene.request(&mut theirs, Method::ALLOCATE, &[UDP]).code(), 441);
+    assert_eq!(scene.request(&mut theirs, Method::ALLOCATE, &[UDP]).code(), 437);
     assert_eq!(scene.server.stats().allocations, 1);
     let summary = scene.server.allocations(scene.now).next().unwrap();
     assert_eq!((&*summary.realm, &*summary.user), (REALM, "alice"));

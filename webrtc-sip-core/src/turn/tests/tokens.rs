@@ -171,6 +171,22 @@ fn a_token_follows_another() {
     assert_eq!(scene.server.stats().allocations, 1, "it outlives the first token");
 }
 
+/// Whoever has a token of the realm and has seen a ticket could take the allocation along otherwise.
+#[test]
+fn a_ticket_goes_with_the_token_that_it_was_given_for() {
+    let mut scene = Scene::new(config());
+    let (mut first, token) = holder("198.51.100.7:1", &north(), mac_key(7), START, 300);
+    let attributes: Attributes<'_> = &[UDP, (Attribute::ACCESS_TOKEN, &token), (Attribute::MOBILITY_TICKET, &[])];
+    let ticket = scene.request(&mut first, Method::ALLOCATE, attributes).ticket();
+    for (key, code) in [(8, 441), (7, 200)] {
+        let (mut other, token) = holder("198.51.100.8:1", &north(), mac_key(key), START, 600);
+        let shown: Attributes<'_> = &[(Attribute::ACCESS_TOKEN, &token), (Attribute::MOBILITY_TICKET, &ticket)];
+        assert_eq!(scene.request(&mut other, Method::REFRESH, shown).code(), code);
+        let of_first = scene.request(&mut first, Method::REFRESH, &[]).code();
+        assert_eq!(of_first, 200, "it has lost nothing");
+    }
+}
+
 #[test]
 fn tokens_and_users_keep_to_themselves() {
     let mut scene = Scene::new(config());

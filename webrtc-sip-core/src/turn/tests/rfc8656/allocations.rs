@@ -11,7 +11,7 @@ fn section_5_an_allocation_belongs_to_a_five_tuple_and_a_user() {
         (Nothing, Method::REFRESH, &[], 437, &[]),
         (Nothing, Method::CREATE_PERMISSION, &[XOR_PEER], 437, &[]),
         (Nothing, Method::CHANNEL_BIND, &[CHANNEL, XOR_PEER], 437, &[]),
-        (Bobs, Method::ALLOCATE, &[UDP], 441, &[]),
+        (Bobs, Method::ALLOCATE, &[UDP], 437, &[]),
         (Bobs, Method::REFRESH, &[], 441, &[]),
         (Bobs, Method::REFRESH, &[RELEASE], 441, &[]),
         (Bobs, Method::CREATE_PERMISSION, &[XOR_PEER], 441, &[]),
