@@ -10,12 +10,17 @@ use crate::config::{Config, ConfigError};
 /// # Errors
 /// The configuration may need more descriptors than the process can get.
 pub(crate) fn make_room(config: &Config) -> Result<(), ConfigError> {
-    match shortage(&needs(config), raise_open_files()) {
+    match shortage_of(config) {
         Some(problem) if config.is_demo() => tracing::warn!("{problem}"),
         Some(problem) => return Err(ConfigError::key("limits.calls", problem)),
         None => {}
     }
     Ok(())
+}
+
+/// What this process can't get of what the configuration may need, if anything.
+pub(crate) fn shortage_of(config: &Config) -> Option<String> {
+    shortage(&needs(config), raise_open_files())
 }
 
 fn needs(config: &Config) -> Vec<Need> {

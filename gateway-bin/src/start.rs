@@ -73,6 +73,10 @@ impl Configuration for Config {
     fn check_files(&self) -> Result<(), ConfigError> {
         check(self)
     }
+
+    fn shortage(&self) -> Option<String> {
+        limits::shortage_of(self)
+    }
 }
 
 /// Reads the files that the configuration names, without starting anything.

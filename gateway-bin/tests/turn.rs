@@ -70,7 +70,8 @@ async fn who_signed_in_is_relayed_to_the_gateway_s_own_media_and_to_nothing_besi
     let created = client.request("call.create", json!({ "to": "echo", "sdp": offer() })).await;
     let answer = created["result"]["sdp"].as_str().unwrap_or_else(|| panic!("{created}"));
     let beside = UdpSocket::bind("127.0.0.1:0").expect("there is a free port");
-    for refused in [beside.local_addr().expect("it is bound"), gateway.sip[0], gateway.http, gateway.turn[0]] {
+    let public = "8.8.8.8:53".parse().expect("it is an address");
+    for refused in [beside.local_addr().expect("it is bound"), gateway.sip[0], gateway.http, gateway.turn[0], public] {
         assert_eq!(relayed.bind(refused), Err(403), "{refused}");
     }
     relayed.bind(media(answer)).expect("it is the gateway's own");

@@ -53,6 +53,9 @@ pub trait Configuration: Serialize + Send + Sized + 'static {
     /// # Errors
     /// One of them can't be used.
     fn check_files(&self) -> Result<(), ConfigError>;
+
+    /// What it may need and this process can't get, if anything; a service may have other limits.
+    fn shortage(&self) -> Option<String>;
 }
 
 /// Why a program doesn't start, or ends without being told to.
@@ -126,6 +129,9 @@ pub fn main<C: Configuration, E: Failure>(
         return match config.check_files() {
             Ok(()) => {
                 println!("The configuration is good.");
+                if let Some(problem) = config.shortage() {
+                    eprintln!("warning, unless the service has other limits than this shell: {problem}");
+                }
                 ExitCode::SUCCESS
             }
             Err(error) => bad_configuration(&error),

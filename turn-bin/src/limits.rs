@@ -12,11 +12,15 @@ pub fn needs(config: &Config) -> [Need; 2] {
     ]
 }
 
+/// What this process can't get of it, if anything.
+pub(crate) fn shortage_of(config: &Config) -> Option<String> {
+    shortage(&needs(config), raise_open_files())
+}
+
 /// Makes room for what is configured.
 ///
 /// # Errors
 /// The process can't get as many descriptors.
 pub(crate) fn make_room(config: &Config) -> Result<(), ConfigError> {
-    let problem = shortage(&needs(config), raise_open_files());
-    problem.map_or(Ok(()), |problem| Err(ConfigError::key("limits.relay_sockets", problem)))
+    shortage_of(config).map_or(Ok(()), |problem| Err(ConfigError::key("limits.relay_sockets", problem)))
 }

@@ -6,7 +6,7 @@ use shell::accept::ConnectionLimit;
 use shell::metrics::{Exposition, Kind};
 use tokio::sync::oneshot;
 use webrtc_sip_core::io::DropCounters;
-use webrtc_sip_core::turn::ConnectionEnd;
+use webrtc_sip_core::turn::{ConnectionEnd, ERROR_CODES};
 
 use crate::relays::Relays;
 use crate::worker::{CONNECTIONS, ENDS, Inbox, WorkerInput, WorkerStats};
@@ -35,6 +35,7 @@ impl Metrics {
         load(page, &workers);
         connections(page, &workers);
         traffic(page, &workers);
+        refused(page, &workers);
         ended(page, &workers);
         ended_connections(page, &workers);
         drops(page, &workers);
@@ -81,12 +82,6 @@ fn load(page: &mut Exposition, workers: &[WorkerStats]) {
     per_worker(Kind::Counter, "wst_succeeded_requests_total", "Requests answered with success.", |w| w.turn.succeeded);
     per_worker(
         Kind::Counter,
-        "wst_refused_requests_total",
-        "Requests answered with an error, the usual first one without credentials included.",
-        |w| w.turn.refused,
-    );
-    per_worker(
-        Kind::Counter,
         "wst_quota_refusals_total",
         "Allocations refused because of a limit of allocations.",
         |w| w.turn.over_quota,
@@ -120,6 +115,16 @@ fn traffic(page: &mut Exposition, workers: &[WorkerStats]) {
     page.labelled(Kind::Counter, "wst_relayed_packets_total", "Packets passed on.", packets);
     let bytes = sum(|w| [w.turn.sent.bytes, w.turn.received.bytes]);
     page.labelled(Kind::Counter, "wst_relayed_bytes_total", "Bytes in them, without TURN's own.", bytes);
+}
+
+fn refused(page: &mut Exposition, workers: &[WorkerStats]) {
+    let codes = ERROR_CODES.map(|code| code.to_string());
+    let samples = codes.iter().enumerate().map(|(index, code)| {
+        let count: u64 = workers.iter().map(|stats| stats.turn.refused[index]).sum();
+        (vec![("code", &**code)], count)
+    });
+    let help = "Requests answered with an error, by its code; the usual first one without credentials is a 401.";
+    page.labelled(Kind::Counter, "wst_refused_requests_total", help, samples);
 }
 
 fn ended(page: &mut Exposition, workers: &[WorkerStats]) {

@@ -100,12 +100,10 @@ impl Relays {
     pub(crate) fn new(config: &Config) -> Self {
         let (low, high) = (config.relay.port_low, config.relay.port_high);
         let address = |(bound, external)| RelayAddress { bound, external, ports: Arc::new(Ports::new(low, high)) };
-        let limit = config.limits.relay_sockets.min(Semaphore::MAX_PERMITS);
-        Relays {
-            addresses: config.relay_addresses().into_iter().map(address).collect(),
-            places: Arc::new(Semaphore::new(limit)),
-            limit,
-        }
+        let addresses: Vec<_> = config.relay_addresses().into_iter().map(address).collect();
+        let ports = addresses.len() * (usize::from(high - low) + 1);
+        let limit = config.limits.relay_sockets.min(ports);
+        Relays { addresses, places: Arc::new(Semaphore::new(limit)), limit }
     }
 
     /// What kinds of addresses there are, the usual one first.

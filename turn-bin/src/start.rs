@@ -1,7 +1,7 @@
 //! Bringing everything up, and taking it down again.
 
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,11 +16,10 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use webrtc_sip_core::crypto::CryptoProvider;
 use webrtc_sip_core::io::SocketId;
-use webrtc_sip_core::net::IpNetwork;
 use webrtc_sip_core::turn::{Ledger, Listener, PeerPolicy, TurnConfig};
 
 use crate::admin::Admin;
-use crate::config::{Config, MAX_WORKERS};
+use crate::config::{Config, ConfigError, MAX_WORKERS};
 use crate::connections::{Connections, load_tls};
 use crate::discovery;
 use crate::dtls;
@@ -95,6 +94,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
             bound.push(Bound { tcp: None, udp, address });
         }
     }
+    check_relay_addresses(&config)?;
     let relays = Arc::new(Relays::new(&config));
     let limit = ConnectionLimit::new(config.limits.connections);
     let ledger = Ledger::new(Instant::now(), &CryptoProvider::system());
@@ -121,9 +121,29 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         listeners.extend(look_after(tls, &metrics.workers, &metrics.connections).await);
     }
     phase.set(Phase::Up);
-    tracing::info!(?listen, http = ?http_address, workers = workers.len(), "TURN server started");
+    let relay = config.relay_addresses().iter().map(|(_, external)| *external).collect::<Vec<_>>();
+    tracing::info!(
+        ?listen,
+        http = http_address.map(tracing::field::display),
+        ?relay,
+        realm = config.auth.realm,
+        tls = tls.is_some(),
+        workers = workers.len(),
+        "TURN server started"
+    );
     let alternate = Mutex::new(config.shutdown.alternate_server);
     Ok(Running { listen, http: http_address, workers, ledger, metrics, phase, tls, alternate, cut, listeners })
+}
+
+/// Whether sockets can be bound where peers' packets are to come; otherwise nobody would get an allocation.
+fn check_relay_addresses(config: &Config) -> Result<(), ConfigError> {
+    for (ip, _) in config.relay_addresses() {
+        if let Err(error) = UdpSocket::bind((ip, 0)) {
+            let hint = "behind NAT, name this machine's address here and the public one in relay.external_ips";
+            return Err(ConfigError::key("relay.ips", format!("{ip}: {error}; {hint}")));
+        }
+    }
+    Ok(())
 }
 
 /// Where NAT behaviour discovery listens, if anywhere.
@@ -210,19 +230,19 @@ fn permitted(config: &Config) -> Permitted {
         peers: PeerPolicy {
             allow: config.relay.allow_peers.iter().map(|network| network.0).collect(),
             allow_exactly: config.relay.allow_exactly.clone(),
-            deny: config.relay.deny_peers.iter().map(|network| network.0).chain(own_addresses(config)).collect(),
+            deny: config.relay.deny_peers.iter().map(|network| network.0).collect(),
+            own: own_addresses(config),
         },
     }
 }
 
 /// A peer at one of the server's own addresses would take its packets for those of this machine.
-fn own_addresses(config: &Config) -> impl Iterator<Item = IpNetwork> {
+fn own_addresses(config: &Config) -> Vec<IpAddr> {
     let relays = config.relay_addresses().into_iter().flat_map(|(bound, external)| [bound, external]);
     let discovery = config.discovery.iter();
     let discovery =
         discovery.flat_map(|discovery| discovery.external_ips.iter().copied().chain([discovery.alternate.ip()]));
-    let all = config.listen.iter().map(SocketAddr::ip).chain(relays).chain(discovery).chain(machine::addresses());
-    all.map(|address| IpNetwork { address, prefix_len: if address.is_ipv4() { 32 } else { 128 } })
+    config.listen.iter().map(SocketAddr::ip).chain(relays).chain(discovery).chain(machine::addresses()).collect()
 }
 
 impl Running {

@@ -39,12 +39,23 @@ fn the_configuration_is_checked_and_printed_without_secrets() {
 #[test]
 fn too_few_open_files_for_the_configuration_end_with_2_and_say_how_many_are_needed() {
     let mut limited = Command::new("sh");
-    limited.args(["-c", "ulimit -n 300 && exec \"$0\" --secret s"]).arg(program().get_program());
+    limited.args(["-c", "ulimit -n 300 && exec \"$0\" --secret s \"$@\""]).arg(program().get_program());
     let (code, _, stderr) = output(&mut limited);
     assert_eq!(code, Some(2), "{stderr}");
     // 10,000 relay sockets, 5,000 connections, 128 others.
     let line = stderr.lines().last().expect("there is a line");
     assert!(line.starts_with("limits.relay_sockets: 15128 open files may be needed"), "{stderr}");
+    let (code, _, stderr) = output(limited.arg("--check-config"));
+    assert_eq!(code, Some(0), "a service may have other limits");
+    assert!(stderr.starts_with("warning") && stderr.contains("15128 open files"), "{stderr}");
+}
+
+#[test]
+fn a_relay_address_that_this_machine_has_not_ends_with_2() {
+    let (code, _, stderr) = output(program().args(["--secret", "s", "--relay-ip", "198.51.100.7"]));
+    assert_eq!(code, Some(2), "{stderr}");
+    let line = stderr.lines().last().expect("there is a line");
+    assert!(line.starts_with("relay.ips: 198.51.100.7: ") && line.contains("relay.external_ips"), "{stderr}");
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! cargo run --package examples --bin turn_in_fifty_lines -- 127.0.0.1:3478
 //! turnutils_uclient -c -u alice -w wonder -e 127.0.0.1 -r 9 127.0.0.1     # from coturn, where something listens on 9
 //! ```
-//! Port 0 takes any; what was taken is printed. Clients come over UDP as `alice` with `wonder`, and reach peers on
+//! (-c: without a second allocation at the port above.) Port 0 takes any; what was taken is printed. Clients come over UDP as `alice` with `wonder`, and reach peers on
 //! loopback too. A real loop would wait with epoll instead of looking once a millisecond, and bind sockets from a range.
 
 use std::collections::BTreeMap;

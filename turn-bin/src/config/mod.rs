@@ -24,6 +24,7 @@ pub use tenants::Tenant;
 
 use crate::args::Args;
 use crate::connections::load_tls;
+use crate::limits;
 
 const LAYERS: Layers<'static> = Layers {
     defaults: include_str!("defaults.toml"),
@@ -196,6 +197,10 @@ impl Configuration for Config {
 
     fn check_files(&self) -> Result<(), ConfigError> {
         load_tls(self).map(drop)
+    }
+
+    fn shortage(&self) -> Option<String> {
+        limits::shortage_of(self)
     }
 }
 

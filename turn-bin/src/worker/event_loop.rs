@@ -17,7 +17,7 @@ use webrtc_sip_core::io::{DropCounters, DropReason, FlowId, PacketBuf, SocketId,
 use webrtc_sip_core::turn::dtls::is_dtls;
 use webrtc_sip_core::turn::{
     AllocationRecord, BindRelay, Carried, ConnectionId, HEADROOM, MAX_FRAME_LEN, RelaySocket, RelayTransport,
-    TurnEvent, TurnServer,
+    TurnEvent, TurnServer, account_of,
 };
 
 use super::dtls::Dtls;
@@ -65,6 +65,8 @@ pub(super) struct Worker {
     crypto: CryptoProvider,
     inbox: mpsc::Receiver<WorkerInput>,
     drained: Option<oneshot::Sender<()>>,
+    /// Log lines say the realm.
+    pub(super) has_tenants: bool,
     stopping: bool,
     pub(super) stats: WorkerStats,
     pub(super) drops: DropCounters,
@@ -99,6 +101,7 @@ impl Worker {
             crypto: CryptoProvider::system(),
             inbox,
             drained: None,
+            has_tenants: false,
             stopping: false,
             stats: WorkerStats::default(),
             drops: DropCounters::default(),
@@ -239,6 +242,7 @@ impl Worker {
             WorkerInput::Reload(permitted) => {
                 self.server.set_tenants(&permitted.tenants);
                 self.server.set_peers(permitted.peers);
+                self.has_tenants = !permitted.tenants.others.is_empty();
             }
             WorkerInput::Certificate { identity, limit } => self.dtls.serve(now, *identity, limit, &self.crypto),
             WorkerInput::Drain { alternate, drained } => {
@@ -408,7 +412,7 @@ impl Worker {
     }
 
     fn ended(&mut self, record: &AllocationRecord) {
-        log_allocation(record);
+        log_allocation(record, self.has_tenants);
         if let Some(index) = ENDS.iter().position(|end| *end == record.reason) {
             self.stats.ended[index] += 1;
         }
@@ -426,7 +430,7 @@ impl Worker {
 
 /// One line for an ended allocation. It is short, because there is one for each: what is 0 isn't said, as with the
 /// allocations that a browser makes and doesn't use.
-fn log_allocation(record: &AllocationRecord) {
+fn log_allocation(record: &AllocationRecord, has_tenants: bool) {
     let allocation = &record.allocation;
     let id = allocation_name(allocation.id);
     let [sent, received] =
@@ -437,8 +441,8 @@ fn log_allocation(record: &AllocationRecord) {
         target: "turn",
         id,
         reason = record.reason.name(),
-        realm = &*allocation.realm,
-        user = pseudonym(&allocation.user),
+        realm = has_tenants.then_some(&*allocation.realm),
+        user = pseudonym(account_of(&allocation.user)),
         transport = allocation.transport.name(),
         relay_transport = (!relays_datagrams).then(|| allocation.relay_transport.name()),
         seconds = allocation.age.as_secs(),

@@ -198,10 +198,12 @@ impl WorkerHandle {
         workers: Vec<Inbox>,
     ) -> io::Result<Self> {
         let (number, inbox) = (config.server_number, mailbox.inbox.clone());
+        let has_tenants = !config.tenants.others.is_empty();
         let server = TurnServer::new(Instant::now(), SystemTime::now(), config, CryptoProvider::system());
         let server = server.counting_in(ledger);
         let peers = Peers::new(Handle::current(), inbox.clone(), limit);
-        let worker = Worker::new(number, server, listeners, relays, peers, mailbox, workers)?;
+        let mut worker = Worker::new(number, server, listeners, relays, peers, mailbox, workers)?;
+        worker.has_tenants = has_tenants;
         let thread = std::thread::Builder::new().name(format!("turn-{number}")).spawn(move || worker.run())?;
         Ok(WorkerHandle { inbox, thread: Some(thread) })
     }

@@ -179,7 +179,7 @@ pub fn time_limited_credentials(secret: &str, name: &str, expires: u64) -> (Stri
 }
 
 /// The name under which a user's allocations are counted: what follows the expiry of time-limited credentials.
-pub(super) fn account_of(user: &str) -> &str {
+pub fn account_of(user: &str) -> &str {
     match user.split_once(':') {
         Some((expiry, name)) if !expiry.is_empty() && expiry.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => user,

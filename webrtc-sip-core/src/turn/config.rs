@@ -25,7 +25,8 @@ pub struct TurnConfig {
     pub dont_fragment: bool,
     /// Whether clients may take an allocation along when their address changes (RFC 8016).
     pub mobility: bool,
-    /// Proves our nonces and mobility tickets. Servers that share it take each other's.
+    /// Proves our nonces and mobility tickets. Servers that share it take each other's. It has to be drawn at random and kept
+    /// secret; the default is for tests.
     pub nonce_key: [u8; 32],
     /// How long a nonce is taken.
     pub nonce_lifetime: Duration,

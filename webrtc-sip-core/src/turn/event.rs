@@ -10,6 +10,7 @@ use crate::ids::{AllocationId, RequestId};
 use crate::io::{FlowId, SocketId};
 
 use super::connection::{Carried, ConnectionEnd, ConnectionId};
+use super::reply::ERROR_CODES;
 use super::{Family, Question};
 
 /// What a server wants of its owner.
@@ -236,8 +237,8 @@ pub struct TurnStats {
     pub succeeded: u64,
     /// Allocations refused because of a quota since the start.
     pub over_quota: u64,
-    /// Requests answered with an error since the start, the usual first 401 included.
-    pub refused: u64,
+    /// Requests answered with an error since the start, the usual first 401 included, for each of [`ERROR_CODES`].
+    pub refused: [u64; ERROR_CODES.len()],
     /// From clients to peers since the start.
     pub sent: Traffic,
     /// From peers to clients since the start.

@@ -52,7 +52,7 @@ mod ticket;
 #[cfg(feature = "oauth")]
 mod token;
 
-pub use auth::time_limited_credentials;
+pub use auth::{account_of, time_limited_credentials};
 pub use config::{Discovery, Family, Listener, TurnConfig};
 pub use connection::{Carried, ConnectionEnd, ConnectionId};
 pub use event::{
@@ -64,7 +64,7 @@ pub use handover::{Answer, Question};
 pub use ledger::Ledger;
 pub use peers::PeerPolicy;
 pub use quota::Quota;
-pub use reply::{MAX_AMPLIFICATION, MAX_REALM_LEN};
+pub use reply::{ERROR_CODES, MAX_AMPLIFICATION, MAX_REALM_LEN};
 pub use tenant::{Tenant, Tenants};
 #[cfg(feature = "oauth")]
 pub use token::{AccessToken, TokenAlgorithm, TokenError, TokenKey};

@@ -9,12 +9,14 @@ use crate::net::IpNetwork;
 /// that nobody reaches through the server what it alone can reach.
 #[derive(Clone, Debug, Default)]
 pub struct PeerPolicy {
-    /// Ranges that are permitted whatever they are.
+    /// Ranges that are permitted whatever they are, but for smaller ones among those that are refused.
     pub allow: Vec<IpNetwork>,
     /// Single addresses with their port that are permitted whatever they are: media sockets in the same process.
     pub allow_exactly: BTreeSet<SocketAddr>,
-    /// Ranges that are refused, those above excepted: the server's own addresses, for example.
+    /// Ranges that are refused, but for those among the permitted ones that are as small or smaller.
     pub deny: Vec<IpNetwork>,
+    /// The server's own addresses: refused like those that aren't public.
+    pub own: Vec<IpAddr>,
 }
 
 impl PeerPolicy {
@@ -35,8 +37,13 @@ impl PeerPolicy {
 
     fn permits_range(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();
-        let within = |networks: &[IpNetwork]| networks.iter().any(|network| network.contains(ip));
-        (is_public(ip) && !within(&self.deny)) || within(&self.allow)
+        let smallest = |networks: &[IpNetwork]| {
+            networks.iter().filter(|network| network.contains(ip)).map(|network| network.prefix_len).max()
+        };
+        match (smallest(&self.allow), smallest(&self.deny)) {
+            (None, None) => is_public(ip) && !self.own.contains(&ip),
+            (allowed, denied) => allowed >= denied,
+        }
     }
 }
 
@@ -129,9 +136,15 @@ mod tests {
         let policy = PeerPolicy {
             allow: vec![network("10.1.0.0", 16)],
             allow_exactly: ["127.0.0.1:40000".parse().unwrap()].into(),
-            deny: vec![network("8.8.8.0", 24), network("10.1.2.0", 24)],
+            deny: vec![network("8.8.8.0", 24), network("10.1.2.0", 24), network("8.8.9.9", 32)],
+            own: vec!["8.8.5.5".parse().unwrap(), "10.1.5.5".parse().unwrap()],
         };
-        assert!(permits(&policy, "10.1.2.3:5") && !permits(&policy, "10.2.0.1:5"));
+        assert!(permits(&policy, "10.1.1.3:5") && !permits(&policy, "10.2.0.1:5"));
+        assert!(!permits(&policy, "10.1.2.3:5"), "the smaller range says more");
+        let with = PeerPolicy { allow: vec![network("8.8.9.9", 32)], ..policy.clone() };
+        assert!(permits(&with, "8.8.9.9:5") && !permits(&policy, "8.8.9.9:5"));
+        assert!(!permits(&policy, "8.8.5.5:5"), "it is the server itself");
+        assert!(permits(&policy, "10.1.5.5:5"), "it is as well, but it was named");
         assert!(!permits(&policy, "8.8.8.8:53") && permits(&policy, "8.8.4.4:53"));
         assert!(permits(&policy, "127.0.0.1:40000") && permits(&policy, "[::ffff:127.0.0.1]:40000"));
         assert!(!permits(&policy, "127.0.0.1:40001"));

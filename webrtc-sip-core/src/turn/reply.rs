@@ -115,8 +115,38 @@ pub(super) enum Code {
     InsufficientCapacity,
 }
 
+/// The codes of the errors that a server answers with, in ascending order.
+pub const ERROR_CODES: [u16; Code::ALL.len()] = {
+    let mut codes = [0; Code::ALL.len()];
+    let mut index = 0;
+    while index < codes.len() {
+        codes[index] = Code::ALL[index].row().0;
+        index += 1;
+    }
+    codes
+};
+
 impl Code {
-    fn row(self) -> (u16, &'static str) {
+    const ALL: [Code; 16] = [
+        Code::TryAlternate,
+        Code::BadRequest,
+        Code::Unauthenticated,
+        Code::Forbidden,
+        Code::MobilityForbidden,
+        Code::UnknownAttribute,
+        Code::AllocationMismatch,
+        Code::StaleNonce,
+        Code::FamilyNotSupported,
+        Code::WrongCredentials,
+        Code::TransportNotSupported,
+        Code::PeerFamilyMismatch,
+        Code::ConnectionAlreadyExists,
+        Code::ConnectionFailed,
+        Code::QuotaReached,
+        Code::InsufficientCapacity,
+    ];
+
+    const fn row(self) -> (u16, &'static str) {
         match self {
             Code::TryAlternate => (300, "Try Alternate"),
             Code::BadRequest => (400, "Bad Request"),
@@ -168,6 +198,14 @@ impl Reply {
 
     pub(super) fn is_success(&self) -> bool {
         !matches!(self.body, Body::Failure(_))
+    }
+
+    /// Which of [`ERROR_CODES`] it says, if any.
+    pub(super) fn error_index(&self) -> Option<usize> {
+        match &self.body {
+            Body::Failure(failure) => Code::ALL.iter().position(|code| *code == failure.code),
+            _ => None,
+        }
     }
 
     pub(super) fn is_signed(&self) -> bool {

@@ -122,8 +122,10 @@ impl TurnServer {
     }
 
     pub(super) fn count_reply(&mut self, reply: &Reply) {
-        let counter = if reply.is_success() { &mut self.stats.succeeded } else { &mut self.stats.refused };
-        *counter += 1;
+        match reply.error_index() {
+            Some(index) => self.stats.refused[index] += 1,
+            None => self.stats.succeeded += 1,
+        }
     }
 
     fn request_of_client(
