@@ -5,7 +5,7 @@
 help:
 	@echo "make run         build the gateway and start it with demo users on http://127.0.0.1:8080/"
 	@echo "make test        run every test, calls with real browsers and SIP phones included"
-	@echo "make bench       measure calls, users and packets beside floors, aims and coturn (about ten minutes)"
+	@echo "make bench       measure calls, users and packets beside floors, aims and coturn (about fifteen minutes)"
 	@echo "make fuzz        look for inputs that break a target: TARGET=stun_message SECS=60"
 	@echo "make fmt         format the code"
 	@echo "make lint        check format, lints and dependencies"

@@ -17,8 +17,6 @@ pub use rustix::event::epoll::Event;
 /// The token of the wake-up event; sockets have 32-bit ones.
 const WAKE: u64 = u64::MAX;
 const NAP: Duration = Duration::from_millis(1);
-/// More packets than this in a [`RATE_WINDOW`] make napping worthwhile: 1,000 a second, ten calls.
-const NAP_ABOVE: usize = 50;
 const RATE_WINDOW: Duration = Duration::from_millis(50);
 
 /// Wakes a thread that waits; cloned for everyone who puts something into its queue.
@@ -110,22 +108,26 @@ pub fn nap(woken: Instant) {
 /// Whether packets come fast enough for naps.
 #[derive(Debug)]
 pub struct Rate {
+    /// In a [`RATE_WINDOW`].
+    nap_above: usize,
     window_start: Instant,
     in_window: usize,
     fast: bool,
 }
 
 impl Rate {
-    /// Begins to count.
-    pub fn new(now: Instant) -> Self {
-        Rate { window_start: now, in_window: 0, fast: false }
+    /// Begins to count. Naps are worthwhile above `nap_above` packets a second: a nap is dearer than a wake-up by a packet, and
+    /// has to save several of those.
+    pub fn new(now: Instant, nap_above: u32) -> Self {
+        let nap_above = (RATE_WINDOW * nap_above).as_secs() as usize;
+        Rate { nap_above, window_start: now, in_window: 0, fast: false }
     }
 
     /// Counts a turn's packets; says whether the thread should nap.
     pub fn count(&mut self, now: Instant, packets: usize) -> bool {
         self.in_window += packets;
         if now.saturating_duration_since(self.window_start) >= RATE_WINDOW {
-            self.fast = self.in_window > NAP_ABOVE;
+            self.fast = self.in_window > self.nap_above;
             self.in_window = 0;
             self.window_start = now;
         }
@@ -150,7 +152,7 @@ mod tests {
     #[test]
     fn only_a_fast_worker_naps() {
         let start = Instant::now();
-        let mut rate = Rate::new(start);
+        let mut rate = Rate::new(start, 1000);
         assert!(!rate.count(start, 40));
         assert!(!rate.count(start + RATE_WINDOW, 5));
         assert!(!rate.count(start + RATE_WINDOW, 60));

@@ -19,6 +19,8 @@ const TAILROOM: usize = 64;
 const MAX_DATAGRAM: usize = 2048;
 /// Largest packet that is sent.
 const MAX_SEND: usize = 1500;
+/// Packets a second from which on a worker naps: those of ten calls.
+const NAP_ABOVE: u32 = 1_000;
 /// Datagrams from one socket, and from all sockets, before timers and commands get their turn.
 const SOCKET_BUDGET: usize = 64;
 const TURN_BUDGET: usize = 1024;
@@ -83,7 +85,7 @@ impl Worker {
             stats: WorkerStats { shard: setup.shard.0, ..WorkerStats::default() },
             drops: DropCounters::default(),
             stopping: false,
-            rate: Rate::new(Instant::now()),
+            rate: Rate::new(Instant::now(), NAP_ABOVE),
         };
         for (id, socket, _) in setup.webrtc {
             worker.add_socket(id, socket)?;

@@ -31,6 +31,8 @@ const TAILROOM: usize = 64;
 /// Datagrams from one socket, and inputs from all, before timers get their turn.
 const SOCKET_BUDGET: usize = 64;
 const TURN_BUDGET: usize = 1024;
+/// Packets a second from which on a worker naps: eight of them for each nap.
+const NAP_ABOVE: u32 = 8_000;
 /// How often the wall clock is handed on.
 const WALL_CLOCK_EVERY: Duration = Duration::from_secs(30);
 
@@ -105,7 +107,7 @@ impl Worker {
             stopping: false,
             stats: WorkerStats::default(),
             drops: DropCounters::default(),
-            rate: Rate::new(Instant::now()),
+            rate: Rate::new(Instant::now(), NAP_ABOVE),
         })
     }
 
