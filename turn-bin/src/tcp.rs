@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
@@ -18,6 +18,8 @@ use webrtc_sip_core::turn::{Carried, ConnectionId};
 const BACKLOG: i32 = 16;
 /// Bytes on their way in one direction, besides the system's buffers. While they wait, nothing more is read.
 const COPY_BYTES: usize = 16 * 1024;
+/// Who is over a limit of bandwidth looks again after this time.
+const BANDWIDTH_PAUSE: Duration = Duration::from_millis(20);
 /// How long a connection that is closed in one direction may be silent in the other.
 const HALF_OPEN: Duration = Duration::from_secs(30);
 /// Whoever is gone without a word is found out after two minutes of silence.
@@ -98,16 +100,21 @@ impl Spliced {
         let (mut from_peer, mut to_peer) = peer.stream.split();
         let half_open = AtomicBool::new(false);
         let up = async {
-            to_peer.write_all(&early).await?;
-            carried.add_sent(early.len());
+            let may_send = |len, passed: &mut usize| carried.may_send(Instant::now(), len, passed);
+            if !early.is_empty() {
+                admitted(early.len(), &may_send).await;
+                to_peer.write_all(&early).await?;
+                carried.add_sent(early.len());
+            }
             // The connection may last long, and the buffer isn't needed.
             drop(early);
-            copy(&mut from_client, &mut to_peer, |len| carried.add_sent(len)).await?;
+            copy(&mut from_client, &mut to_peer, &may_send, |len| carried.add_sent(len)).await?;
             half_open.store(true, Ordering::Relaxed);
             io::Result::Ok(())
         };
         let down = async {
-            copy(&mut from_peer, &mut to_client, |len| carried.add_received(len)).await?;
+            let may_receive = |len, passed: &mut usize| carried.may_receive(Instant::now(), len, passed);
+            copy(&mut from_peer, &mut to_client, &may_receive, |len| carried.add_received(len)).await?;
             half_open.store(true, Ordering::Relaxed);
             Ok(())
         };
@@ -121,10 +128,19 @@ impl Spliced {
     }
 }
 
+/// Waits until so many bytes may pass; nothing more is read meanwhile, so the sender waits too.
+async fn admitted(len: usize, may_pass: impl Fn(usize, &mut usize) -> bool) {
+    let mut passed = 0;
+    while !may_pass(len, &mut passed) {
+        tokio::time::sleep(BANDWIDTH_PAUSE).await;
+    }
+}
+
 /// Copies until the end, and passes that on. One buffer's worth is on its way at a time.
 async fn copy(
     from: &mut (impl AsyncRead + Unpin),
     to: &mut (impl AsyncWrite + Unpin),
+    may_pass: impl Fn(usize, &mut usize) -> bool,
     count: impl Fn(usize),
 ) -> io::Result<()> {
     let mut buffer = vec![0; COPY_BYTES];
@@ -133,6 +149,7 @@ async fn copy(
         if len == 0 {
             return to.shutdown().await;
         }
+        admitted(len, &may_pass).await;
         to.write_all(&buffer[..len]).await?;
         // TLS keeps what doesn't fit into the socket until it is asked to send it.
         to.flush().await?;

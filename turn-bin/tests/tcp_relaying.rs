@@ -4,6 +4,7 @@ mod common;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
 
 use common::client::Client;
 use common::{PATIENCE, start_with, until_nothing_is_left};
@@ -230,4 +231,20 @@ async fn connections_with_peers_have_their_limits() {
     let without = start_with(|config| config.limits.peer_connections = 0).await;
     assert_eq!(Client::tcp(without.listen[0]).allocate_tcp(), Err(442));
     without.stop().await.expect("nothing broke");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_over_the_bandwidth_waits() {
+    // So little that what follows has to wait for hours.
+    let server = start_with(|config| config.limits.bytes_per_second_per_user = 1).await;
+    let Pair { control: _control, mut client, mut peer } = Pair::new(&server);
+    let mut heard = [0; 100];
+    client.write_all(&heard).expect("it is open");
+    peer.read_exact(&mut heard).expect("the first part passes");
+    client.write_all(b"more").expect("it is open");
+    peer.set_read_timeout(Some(Duration::from_millis(200))).expect("it is a valid time");
+    assert_eq!(peer.read(&mut heard).map_err(|error| error.kind()), Err(ErrorKind::WouldBlock));
+    peer.write_all(b"the other way").expect("it is open");
+    client.read_exact(&mut heard[..13]).expect("that passes");
+    server.stop().await.expect("nothing broke");
 }

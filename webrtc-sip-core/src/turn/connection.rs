@@ -4,10 +4,12 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use crate::io::Transmit;
 use crate::stun::{Attribute, Class, Message, Method};
 
+use super::ledger::{Direction, Limits};
 use super::reply::Reply;
 
 /// The value of CONNECTION-ID (RFC 6062 section 6.2.1): which connection with a peer a client means. Its first byte is the
@@ -58,6 +60,7 @@ pub struct Carried {
     own: Bytes,
     /// Those of all connections.
     all: Arc<Bytes>,
+    limits: Option<Limits>,
 }
 
 /// Both ways.
@@ -75,8 +78,19 @@ impl Bytes {
 }
 
 impl Carried {
-    pub(super) fn among(all: &Arc<Bytes>) -> Self {
-        Carried { own: Bytes::default(), all: all.clone() }
+    pub(super) fn among(all: &Arc<Bytes>, limits: Option<Limits>) -> Self {
+        Carried { own: Bytes::default(), all: all.clone(), limits }
+    }
+
+    /// Whether so many bytes may go to the peer now, within the limits of bandwidth. Where they may not, they wait and ask again
+    /// with the same `passed`, which is 0 at first.
+    pub fn may_send(&self, now: Instant, bytes: usize, passed: &mut usize) -> bool {
+        self.limits.as_ref().is_none_or(|limits| limits.admit(now, Direction::ToPeer, bytes, passed))
+    }
+
+    /// The same for bytes from the peer.
+    pub fn may_receive(&self, now: Instant, bytes: usize, passed: &mut usize) -> bool {
+        self.limits.as_ref().is_none_or(|limits| limits.admit(now, Direction::FromPeer, bytes, passed))
     }
 
     /// Bytes went from the client to the peer.

@@ -43,10 +43,16 @@ pub(super) enum Direction {
 
 /// The place of one allocation, from the request on. Dropping it gives it back.
 pub(super) struct Seat {
-    ledger: Arc<Ledger>,
     account: Account,
-    /// Limits of bandwidth, the narrowest first.
-    limits: SmallVec<[(NonZeroU64, Arc<Usage>); 1]>,
+    limits: Limits,
+}
+
+/// What holds for the bandwidth of an allocation.
+#[derive(Clone, Debug)]
+pub(super) struct Limits {
+    ledger: Arc<Ledger>,
+    /// The narrowest first.
+    all: SmallVec<[(NonZeroU64, Arc<Usage>); 1]>,
 }
 
 impl std::fmt::Debug for Ledger {
@@ -88,7 +94,7 @@ impl Ledger {
             entry.allocations += 1;
             limits.extend(quota.bytes_per_second.map(|rate| (rate, entry.usage.clone())));
         }
-        Some(Seat { ledger: self.clone(), account: account.clone(), limits })
+        Some(Seat { account: account.clone(), limits: Limits { ledger: self.clone(), all: limits } })
     }
 
     /// Whether a request from a stranger at this address may be answered.
@@ -123,25 +129,39 @@ impl Seat {
         &self.account
     }
 
-    /// Whether a packet of this many bytes may pass. Who is over a limit of their own takes nothing of what is shared.
+    /// What holds for its bandwidth; none where nothing does.
+    pub(super) fn limits(&self) -> Option<Limits> {
+        (!self.limits.all.is_empty()).then(|| self.limits.clone())
+    }
+
+    /// Whether a packet of this many bytes may pass.
     pub(super) fn admits(&self, now: Instant, direction: Direction, bytes: usize) -> bool {
-        if self.limits.is_empty() {
-            return true;
-        }
+        self.limits.all.is_empty() || self.limits.admit(now, direction, bytes, &mut 0)
+    }
+}
+
+impl Limits {
+    /// Whether so many bytes may pass. Who is over a limit of their own takes nothing of what is shared. `passed` says which
+    /// limits were passed before, where the same bytes try again.
+    pub(super) fn admit(&self, now: Instant, direction: Direction, bytes: usize, passed: &mut usize) -> bool {
         let now = self.ledger.since_origin(now).as_nanos() as u64;
-        self.limits.iter().all(|(rate, usage)| {
+        while let Some((rate, usage)) = self.all.get(*passed) {
             let bucket = match direction {
                 Direction::ToPeer => &usage.to_peers,
                 Direction::FromPeer => &usage.from_peers,
             };
-            bucket.take(now, bytes, *rate)
-        })
+            if !bucket.take(now, bytes, *rate) {
+                return false;
+            }
+            *passed += 1;
+        }
+        true
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut accounts = self.ledger.accounts();
+        let mut accounts = self.limits.ledger.accounts();
         for account in self.account.with_wider() {
             let Some(entry) = accounts.get_mut(&account) else { continue };
             entry.allocations -= 1;

@@ -153,7 +153,8 @@ impl TurnServer {
         while self.tcp.connections.contains_key(&id) {
             id = draw();
         }
-        let carried = Arc::new(Carried::among(&self.tcp.carried));
+        let limits = self.allocations[key].terms.seat.limits();
+        let carried = Arc::new(Carried::among(&self.tcp.carried, limits));
         self.tcp.connections.insert(id, key);
         self.allocations[key].connections.push(Connection { id, peer, state, carried });
         self.timers.set(Deadline::Connection(id), deadline);

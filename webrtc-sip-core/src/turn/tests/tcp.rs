@@ -1,6 +1,7 @@
 //! TCP allocations, by the sections of RFC 6062.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use super::scene::*;
@@ -395,4 +396,27 @@ fn other_connections_are_none_of_an_ended_allocation() {
     assert_eq!(scene.server.handle_peer_connected(scene.now, socket, peer), None);
     scene.server.handle_connection_closed(scene.now, id);
     assert_eq!(ended(&scene, ConnectionEnd::AllocationEnded), 1);
+}
+
+/// What is over a limit tries again; the limits that it has passed ask nothing of it a second time.
+#[test]
+fn connections_are_held_to_the_bandwidth() {
+    let bandwidth = |most| Quota { allocations: None, bytes_per_second: NonZeroU64::new(most) };
+    let mut config = config();
+    config.tenants.default.user_quota = bandwidth(1000);
+    config.tenants.default.quota = bandwidth(100);
+    let (mut scene, client, _) = ready(config);
+    let id = connected(&mut scene, &client, PEER);
+    assert_eq!(bind(&mut scene, DATA, id), 200);
+    let (_, _, carried) = spliced(&scene);
+    let mut passed = 0;
+    assert!(carried.may_send(scene.now, 500, &mut passed));
+    passed = 0;
+    for _ in 0..10 {
+        assert!(!carried.may_send(scene.now, 400, &mut passed), "the tenant's share is used up");
+        assert_eq!(passed, 1, "the user's isn't");
+    }
+    assert!(carried.may_receive(scene.now, 500, &mut 0), "the other way is another matter");
+    scene.pass(seconds(5));
+    assert!(carried.may_send(scene.now, 400, &mut passed));
 }
