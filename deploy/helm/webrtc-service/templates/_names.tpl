@@ -1,0 +1,111 @@
+{{- /* What things are called, and which of them a release brings. */ -}}
+
+{{- define "webrtc.namespace" -}}
+{{ .Values.deployment.namespace | default .Release.Namespace }}
+{{- end -}}
+
+{{- define "webrtc.colour" -}}
+{{- if and (eq .Values.deployment.type "all") (not .Values.deployment.color) -}}
+blue
+{{- else -}}
+{{ .Values.deployment.color }}
+{{- end -}}
+{{- end -}}
+
+{{- define "webrtc.otherColour" -}}
+{{ eq (include "webrtc.colour" .) "blue" | ternary "green" "blue" }}
+{{- end -}}
+
+{{- /* "true" where this release brings a step of the deployment: common, colour, coturn, gateway or cutover. */ -}}
+{{- define "webrtc.brings" -}}
+{{- $root := index . 0 -}}
+{{- $step := index . 1 -}}
+{{- $type := $root.Values.deployment.type -}}
+{{- $coloured := ne (include "webrtc.colour" $root) "" -}}
+{{- if or
+      (eq $type "all")
+      (eq $type $step)
+      (and (eq $type "infra") (eq $step "colour") $coloured)
+      (and (eq $type "infra") (eq $step "common") (not $coloured)) -}}
+true
+{{- end -}}
+{{- end -}}
+
+{{- /* A component's Deployment, and what belongs to it: webrtc-gateway-blue. */ -}}
+{{- define "webrtc.name" -}}
+{{- $root := index . 0 -}}
+webrtc-{{ index . 1 }}-{{ include "webrtc.colour" $root }}
+{{- end -}}
+
+{{- define "webrtc.serviceName" -}}
+{{- $root := index . 0 -}}
+webrtc-{{ index . 1 }}-service-{{ include "webrtc.colour" $root }}
+{{- end -}}
+
+{{- define "webrtc.selector" -}}
+{{- $root := index . 0 -}}
+servicename: webrtc-{{ index . 1 }}
+color: {{ include "webrtc.colour" $root }}
+{{- end -}}
+
+{{- define "webrtc.labelsOfAll" -}}
+service: webrtc
+app.kubernetes.io/part-of: webrtc
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{- /* Labels of what belongs to neither component. */ -}}
+{{- define "webrtc.commonLabels" -}}
+{{ include "webrtc.labelsOfAll" . }}
+{{- with .Values.labels.common }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- /* Labels of a component's objects and pods. */ -}}
+{{- define "webrtc.labels" -}}
+{{- $root := index . 0 -}}
+{{- $component := index . 1 -}}
+{{ include "webrtc.labelsOfAll" $root }}
+app.kubernetes.io/name: webrtc-{{ $component }}
+app.kubernetes.io/component: {{ $component }}
+{{ include "webrtc.selector" . }}
+{{- with index $root.Values.labels $component }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "webrtc.gatewayImage" -}}
+{{- $image := .Values.image -}}
+{{ required "image.webrtc: name the registry and folder of the gateway's image" $image.webrtc | trimSuffix "/" }}/{{ $image.webrtcName }}:{{ $image.webrtcVersion | default .Chart.AppVersion }}
+{{- end -}}
+
+{{- define "webrtc.coturnImage" -}}
+{{- $image := .Values.image -}}
+{{ required "image.coturn: name the registry and folder of the TURN server's image" $image.coturn | trimSuffix "/" }}/{{ $image.coturnName }}:{{ $image.coturnVersion | default .Chart.AppVersion }}
+{{- end -}}
+
+{{- /* Where browsers reach the TURN server of this colour. */ -}}
+{{- define "webrtc.turnExternalUri" -}}
+{{ index .Values.gateway (printf "turnExternalUri%s" (include "webrtc.colour" . | title)) }}
+{{- end -}}
+
+{{- /* A host becomes the URIs (RFC 7065) of every way in; whole URIs stay as they are. */ -}}
+{{- define "webrtc.turnUrls" -}}
+{{- $uri := include "webrtc.turnExternalUri" . -}}
+{{- if regexMatch "^turns?:" $uri -}}
+{{ $uri }}
+{{- else if $uri -}}
+{{- $host := regexMatch ":[0-9]+$" $uri | ternary $uri (printf "%s:%v" $uri .Values.coturn.port) -}}
+{{- $urls := list -}}
+{{- if has "UDP" .Values.coturn.protocols -}}
+{{- $urls = append $urls (printf "turn:%s?transport=udp" $host) -}}
+{{- end -}}
+{{- if has "TCP" .Values.coturn.protocols -}}
+{{- $urls = append $urls (printf "%s:%s?transport=tcp" (empty .Values.coturn.tlsSecret | ternary "turn" "turns") $host) -}}
+{{- end -}}
+{{ join "," $urls }}
+{{- end -}}
+{{- end -}}
