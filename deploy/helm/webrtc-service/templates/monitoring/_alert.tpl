@@ -1,0 +1,13 @@
+{{- /* (list ROOT NAME SEVERITY FOR EXPRESSION DESCRIPTION) */ -}}
+{{- define "webrtc.alert" -}}
+- alert: {{ index . 1 }}
+  expr: {{ index . 4 | quote }}
+  for: {{ index . 3 }}
+  labels:
+    severity: {{ index . 2 }}
+    {{- with (index . 0).Values.labels.alerts }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  annotations:
+    description: {{ index . 5 | quote }}
+{{- end -}}
