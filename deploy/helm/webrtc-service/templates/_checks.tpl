@@ -34,6 +34,10 @@
 {{- if and $options.config $options.configSecret -}}
 {{- fail (printf "%s.configSecret: %s.config is set too; the program reads one file" $component $component) -}}
 {{- end -}}
+{{- $scaledByRequests := or $deployment.hpa (and $deployment.keda (eq $component "coturn")) -}}
+{{- if and $scaledByRequests (include "webrtc.brings" (list $ $component)) (not (include "webrtc.utilisationTargets" (list $ $component) | fromYaml)) -}}
+{{- fail (printf "%s.resources.requests: scaling compares with what is requested, and nothing is" $component) -}}
+{{- end -}}
 {{- with $options.logPvc -}}
 {{- if and .volumeSpec (not .volumeName) -}}
 {{- fail (printf "%s.logPvc.volumeName: the volume of %s.logPvc.volumeSpec needs a name" $component $component) -}}

@@ -1,0 +1,25 @@
+// Values as nested objects, and their options as paths with dots.
+
+/** What has no default; every type and colour renders with it. */
+export const NEEDED = {
+  deployment: { ingress: { domain: 'example.com' } },
+  image: { webrtc: 'registry.example.com/webrtc', coturn: 'registry.example.com/webrtc' },
+  gateway: { turnExternalUriBlue: 'turn-blue.example.com', turnExternalUriGreen: 'turn-green.example.com' },
+};
+
+/** { 'a.b': 1 } as { a: { b: 1 } }. */
+export function nested(options) {
+  return Object.entries(options).reduce((values, [option, value]) => {
+    const path = option.split('.');
+    return merge(values, path.reduceRight((inner, key) => ({ [key]: inner }), value));
+  }, {});
+}
+
+const isMap = (value) => typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** The second over the first, map by map. */
+export function merge(below, above) {
+  if (!isMap(below) || !isMap(above)) return above;
+  const keys = new Set([...Object.keys(below), ...Object.keys(above)]);
+  return Object.fromEntries([...keys].map((key) => [key, key in above ? merge(below[key], above[key]) : below[key]]));
+}
