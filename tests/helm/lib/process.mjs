@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
-const TIMEOUT_MS = 20_000;
+const TIMEOUT_MS = 50_000;
 
 /** What it said and its exit status; one that takes too long is killed and has none. */
 export function run(command, args, { input = '', env = {}, timeout = TIMEOUT_MS } = {}) {
@@ -24,9 +24,12 @@ export function run(command, args, { input = '', env = {}, timeout = TIMEOUT_MS 
   });
 }
 
+const folders = [];
+process.on('exit', () => folders.forEach((folder) => rmSync(folder, { recursive: true, force: true })));
+
 /** A folder that goes with the process. */
 export function temporaryFolder() {
   const made = mkdtempSync(path.join(tmpdir(), 'helm-tests-'));
-  process.on('exit', () => rmSync(made, { recursive: true, force: true }));
+  folders.push(made);
   return made;
 }

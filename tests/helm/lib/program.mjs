@@ -1,0 +1,77 @@
+// Our programs, started as a rendered Deployment says, on this machine's addresses and free ports.
+import { spawn } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import path from 'node:path';
+
+import { container, object } from './objects.mjs';
+import { program } from './paths.mjs';
+import { run, temporaryFolder } from './process.mjs';
+
+const PROGRAMS = {
+  gateway: { name: 'webrtc-sip-gateway', named: process.env.GATEWAY },
+  coturn: { name: 'webrtc-sip-turn', named: process.env.TURN },
+};
+const FIELDS = { 'metadata.name': 'webrtc-pod-1', 'status.podIP': '127.0.0.1', 'status.hostIP': '192.0.2.10' };
+const SECRET = 'what both programs know';
+const START_TIMEOUT_MS = 10_000;
+
+/** Command, arguments and environment of a component's container; files are where a pod would have them mounted. */
+export function command(objects, component, { files = {} } = {}) {
+  const deployment = object(objects, 'Deployment', `webrtc-${component}-blue`);
+  const { args, env, volumeMounts } = container(deployment);
+  const folder = temporaryFolder();
+  const write = (name, text) => {
+    mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
+    writeFileSync(path.join(folder, name), text);
+  };
+  const { stringData } = object(objects, 'Secret', `webrtc-${component}-config-blue`);
+  for (const [name, text] of Object.entries({ ...stringData, ...files })) write(name, text);
+  const mounted = volumeMounts.find(({ name }) => name === 'config').mountPath;
+  const here = (text) => text.replace(mounted, folder);
+  const variables = {};
+  for (const { name, value, valueFrom } of env) {
+    const given = value ?? FIELDS[valueFrom.fieldRef?.fieldPath] ?? (valueFrom.secretKeyRef && SECRET);
+    variables[name] = here(given.replace(/\$\((\w+)\)/g, (all, other) => variables[other] ?? all));
+  }
+  const { name, named } = PROGRAMS[component];
+  return { binary: program(name, named), args: args.map(here), env: variables };
+}
+
+/** What the program says of its configuration: `option` is --check-config or --print-config. */
+export function ask({ binary, args, env }, option) {
+  return run(binary, [...args, option], { env });
+}
+
+export async function freePorts(count) {
+  const servers = await Promise.all(Array.from({ length: count }, () => new Promise((resolve, reject) => {
+    const server = createServer().once('error', reject).listen(0, '127.0.0.1', () => resolve(server));
+  })));
+  const ports = servers.map((server) => server.address().port);
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}
+
+/** Starts it and waits until `url` answers 200; `stop` ends it. */
+export async function start({ binary, args, env }, url) {
+  const child = spawn(binary, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'ignore', 'pipe'] });
+  let said = '';
+  child.stderr.setEncoding('utf8').on('data', (text) => (said += text));
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  const kill = () => child.kill('SIGKILL');
+  process.once('exit', kill);
+  const stop = async () => {
+    child.kill('SIGTERM');
+    await ended;
+    process.removeListener('exit', kill);
+  };
+  const deadline = Date.now() + START_TIMEOUT_MS;
+  while (!(await fetch(url).then(({ status }) => status === 200, () => false))) {
+    if (child.exitCode !== null || Date.now() > deadline) {
+      kill();
+      throw new Error(`${binary} isn't ready: ${said}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  return { stop, said: () => said };
+}

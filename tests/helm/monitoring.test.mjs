@@ -1,0 +1,83 @@
+// Alerts and dashboards.
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { test } from 'node:test';
+
+import { NAMESPACE, render } from './lib/helm.mjs';
+import { object } from './lib/objects.mjs';
+import { run, temporaryFolder } from './lib/process.mjs';
+
+const MONITORED = { 'deployment.type': 'infra', monitoring: { enabled: true, dashboards: true, prometheusMetrics: true, prometheusAlerts: true } };
+
+/** Series that must raise an alert, and ones that must not, from the start and every minute; labels that the alert has. */
+const POD = { namespace: NAMESPACE, pod: 'p' };
+const ALERTS = {
+  'webrtc-gateway-signins': { metric: 'wrtc_current_signins', labels: { ...POD, color: 'blue' }, bad: '72+0x40', good: '71+0x40', alert: { namespace: NAMESPACE, color: 'blue' } },
+  'webrtc-gateway-gauth': { metric: 'wrtc_system_error', labels: { ...POD, type: 'auth' }, bad: '1+0x40', good: '0+0x40' },
+  'webrtc-gateway-gws': { metric: 'wrtc_system_error', labels: { ...POD, type: 'env' }, bad: '1+0x40', good: '0+0x40' },
+  'webrtc-gateway-es': { metric: 'wrtc_system_error', labels: { ...POD, type: 'es' }, bad: '1+0x40', good: '0+0x40' },
+  'webrtc-gateway-full': { metric: 'wrtc_current_signins', labels: POD, bad: '46+0x40', good: '45+0x40', beside: { wrtc_max_clients_per_instance: '50+0x40' } },
+  'webrtc-gateway-registrations': { metric: 'wsg_sip_failed_registrations_total', labels: POD, bad: '0+1x40', good: '0+0x40' },
+  'webrtc-gateway-missed-audio': { metric: 'wsg_media_missed_seconds_total', labels: { ...POD, shard: '0' }, bad: '0+1x40', good: '0+0.1x40' },
+  'webrtc-gateway-rtp-ports': { metric: 'wsg_rtp_ports_in_use', labels: POD, bad: '91+0x40', good: '90+0x40', beside: { wsg_rtp_ports_configured: '100+0x40' } },
+  'webrtc-coturn-full': { metric: 'wst_relay_sockets', labels: POD, bad: '91+0x40', good: '90+0x40', beside: { wst_relay_sockets_allowed: '100+0x40' } },
+  'webrtc-coturn-refused-connections': { metric: 'wst_refused_connections_total', labels: POD, bad: '0+1x40', good: '5+0x40' },
+  'webrtc-coturn-quota': { metric: 'wst_quota_refusals_total', labels: { ...POD, worker: '1' }, bad: '0+1x40', good: '5+0x40', alert: POD },
+};
+
+const selector = (name, labels) => `${name}{${Object.entries(labels).map(([label, value]) => `${label}="${value}"`).join(',')}}`;
+
+test('each alert is raised when it must, and not before', async () => {
+  const rules = object(await render(MONITORED), 'PrometheusRule', 'webrtc-alerts').spec;
+  const every = rules.groups.flatMap((group) => group.rules);
+  assert.deepEqual(every.map(({ alert }) => alert).sort(), Object.keys(ALERTS).sort());
+  const folder = temporaryFolder();
+  const [rulesFile, testsFile] = ['rules.json', 'tests.json'].map((name) => path.join(folder, name));
+  const tests = every.flatMap(({ alert: alertname, labels: { severity }, annotations, for: wait }) => {
+    const { metric, labels, bad, good, beside = {}, alert = labels } = ALERTS[alertname];
+    const series = (values) => Object.entries({ [metric]: values, ...beside }).map(([name, each]) => ({ series: selector(name, labels), values: each }));
+    const raised = [{ exp_labels: { ...alert, severity }, exp_annotations: annotations }];
+    const minutes = parseInt(wait, 10);
+    const check = (eval_time, exp_alerts) => ({ eval_time: `${eval_time}m`, alertname, exp_alerts });
+    return [
+      // Rates need two samples, so what they watch is seen a minute later.
+      { interval: '1m', input_series: series(bad), alert_rule_test: [check(minutes - 1, []), check(30, raised)] },
+      { interval: '1m', input_series: series(good), alert_rule_test: [check(30, [])] },
+      { interval: '1m', input_series: series(bad).map((one) => ({ ...one, series: one.series.replace(NAMESPACE, 'elsewhere') })), alert_rule_test: [check(30, [])] },
+    ];
+  });
+  writeFileSync(rulesFile, JSON.stringify(rules));
+  writeFileSync(testsFile, JSON.stringify({ rule_files: [rulesFile], evaluation_interval: '1m', tests }));
+  for (const args of [['check', 'rules', rulesFile], ['test', 'rules', testsFile]]) {
+    const { stdout, stderr, status } = await run('promtool', args);
+    assert.equal(status, 0, stdout + stderr);
+  }
+});
+
+test('the alerts of the guide have its names and severities', async () => {
+  const { groups } = object(await render(MONITORED), 'PrometheusRule', 'webrtc-alerts').spec;
+  const severity = Object.fromEntries(groups.flatMap(({ rules }) => rules).map(({ alert, labels }) => [alert, labels.severity]));
+  for (const name of ['webrtc-gateway-signins', 'webrtc-gateway-gauth', 'webrtc-gateway-gws', 'webrtc-gateway-es']) assert.equal(severity[name], 'warning');
+});
+
+test('dashboards are whole, and ask by expressions that Prometheus can read', async () => {
+  const maps = (await render(MONITORED)).filter(({ kind }) => kind === 'ConfigMap');
+  assert.equal(maps.length, 2);
+  const expressions = [];
+  for (const { data } of maps) {
+    for (const [name, text] of Object.entries(data)) {
+      const dashboard = JSON.parse(text);
+      assert.match(name, /^webrtc-.*\.json$/);
+      assert.equal(new Set(dashboard.panels.map(({ id }) => id)).size, dashboard.panels.length);
+      for (const { title, targets } of dashboard.panels) {
+        assert.ok(title && targets.length > 0);
+        for (const { expr } of targets) expressions.push(expr.replaceAll('$namespace', NAMESPACE));
+      }
+    }
+  }
+  const file = path.join(temporaryFolder(), 'rules.json');
+  writeFileSync(file, JSON.stringify({ groups: [{ name: 'dashboards', rules: expressions.map((expr, index) => ({ record: `panel:${index}`, expr })) }] }));
+  const { stdout, stderr, status } = await run('promtool', ['check', 'rules', file]);
+  assert.equal(status, 0, stdout + stderr);
+});

@@ -1,0 +1,100 @@
+// The programs themselves, with what the chart renders for them.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { test } from 'node:test';
+
+import { render } from './lib/helm.mjs';
+import { run, temporaryFolder } from './lib/process.mjs';
+import { ask, command, freePorts, start } from './lib/program.mjs';
+
+const ALL = { 'deployment.type': 'all', 'deployment.color': 'blue' };
+/** Few enough for the open files of any machine. */
+const SMALL = {
+  'gateway.config': { limits: { calls: 20 }, http: { max_connections: 50 }, sip: { max_tcp_connections: 10 }, users: [{ name: 'alice', password: 'secret' }] },
+  'coturn.config': { limits: { relay_sockets: 20, connections: 20 } },
+  'coturn.relayPortLow': 50000,
+};
+
+async function certificate() {
+  const folder = temporaryFolder();
+  const [key, crt] = ['tls.key', 'tls.crt'].map((name) => path.join(folder, name));
+  const made = await run('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj', '/CN=turn', '-keyout', key, '-out', crt]);
+  assert.equal(made.status, 0, made.stderr);
+  return { 'tls/tls.key': readFileSync(key, 'utf8'), 'tls/tls.crt': readFileSync(crt, 'utf8') };
+}
+
+test('the programs take their configuration, whatever is set', async () => {
+  const files = await certificate();
+  const variants = [
+    {},
+    { 'gateway.media.reach': 'hostPorts', 'coturn.tlsSecret': 'turn-tls', 'gateway.enableTranscoding': false },
+    { 'gateway.media.reach': 'hostNetwork', 'gateway.turnExternalUriBlue': '' },
+    { 'gateway.voiceSipProxy': 'proxy.voice.svc:5080;transport=tcp', 'gateway.sip.trusted': ['10.1.0.0/16', '10.2.0.1'], 'gateway.allowedOrigins': ['https://crm.example.com', 'https://b.example.com'] },
+    { 'gateway.drainSeconds': 0, 'coturn.drainSeconds': 0, 'coturn.allowPeers': ['10.42.0.7'], 'gateway.turnExternalUriBlue': 'turns:turn.example.com:443?transport=tcp,turn:turn.example.com' },
+  ];
+  for (const variant of variants) {
+    const objects = await render({ ...ALL, ...SMALL, ...variant });
+    for (const component of ['gateway', 'coturn']) {
+      const { status, stdout, stderr } = await ask(command(objects, component, { files }), '--check-config');
+      assert.equal(status, 0, `${component} with ${JSON.stringify(variant)}: ${stdout}${stderr}`);
+    }
+  }
+});
+
+test('what is said in the values is what the programs read', async () => {
+  const objects = await render({
+    ...ALL, ...SMALL, 'gateway.workersCount': 2, 'gateway.voiceSipProxy': 'proxy.voice.svc:5080;transport=tcp', 'gateway.media.reach': 'hostPorts',
+  });
+  const [gateway, turn] = await Promise.all(['gateway', 'coturn'].map(async (component) => (await ask(command(objects, component), '--print-config')).stdout));
+  for (const line of [
+    'node = "webrtc-pod-1"', 'colour = "blue"', 'target = "proxy.voice.svc:5080"', 'tcp = true', 'domain = "proxy.voice.svc"', 'workers = 2',
+    'listen = ["127.0.0.1:5060"]', 'advertised = ["192.0.2.10"]', 'calls = 20', 'drain_seconds = 600', 'name = "alice"',
+    'urls = ["turn:turn-blue.example.com:443?transport=udp", "turn:turn-blue.example.com:443?transport=tcp"]',
+  ]) assert.ok(gateway.split('\n').includes(line), `${line} in ${gateway}`);
+  assert.match(gateway, /\[turn\]\nlisten = \[\]/);
+  for (const line of ['listen = ["127.0.0.1:3478"]', 'realm = "example.com"', 'secrets = ["***"]', 'port_low = 50000', 'deny_peers = ["0.0.0.0/0", "::/0"]', 'peer_connections = 0', 'relay_sockets = 20']) {
+    assert.ok(turn.split('\n').includes(line), `${line} in ${turn}`);
+  }
+});
+
+/** Both, running as they would in pods, but for their ports. */
+async function running() {
+  const objects = await render({ ...ALL, ...SMALL });
+  const [http, metrics, sip, media, turn, admin] = await freePorts(6);
+  const gateway = command(objects, 'gateway');
+  Object.assign(gateway.env, { WSG_HTTP__LISTEN: `127.0.0.1:${http}`, WSG_METRICS__LISTEN: `127.0.0.1:${metrics}`, WSG_SIP__LISTEN: `127.0.0.1:${sip}`, WSG_MEDIA__WEBRTC_PORT: '0' });
+  const coturn = command(objects, 'coturn');
+  Object.assign(coturn.env, { WST_LISTEN: `127.0.0.1:${turn}`, WST_HTTP__LISTEN: `127.0.0.1:${admin}` });
+  const started = [];
+  const stop = () => Promise.all(started.map((one) => one.stop()));
+  try {
+    started.push(await start(gateway, `http://127.0.0.1:${http}/ready`));
+    started.push(await start(coturn, `http://127.0.0.1:${admin}/ready`));
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  const pages = [`http://127.0.0.1:${metrics}/metrics`, `http://127.0.0.1:${admin}/metrics`];
+  return { http: `http://127.0.0.1:${http}`, media, pages, stop, said: () => started.map((one) => one.said()) };
+}
+
+test('gateway and TURN server start, and are watched by names that they have', async () => {
+  const { http, pages, stop, said } = await running();
+  try {
+    assert.equal((await (await fetch(`${http}/ping`)).json()).path, 'blue');
+    const cookie = (await fetch(`${http}/v1/events?after=0`)).headers.get('set-cookie');
+    assert.equal(cookie, 'WSGROUTEID=.webrtc-pod-1; Path=/; Secure; SameSite=None; HttpOnly');
+    for (const text of said()) for (const line of text.trim().split('\n')) assert.equal(typeof JSON.parse(line), 'object');
+    const exposed = (await Promise.all(pages.map(async (page) => (await fetch(page)).text()))).join('');
+    const known = new Set([...exposed.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name));
+    const monitoring = await render({ 'deployment.type': 'infra', monitoring: { enabled: true, dashboards: true, prometheusAlerts: true } });
+    const scaling = await render({ ...ALL, 'deployment.keda': true });
+    const watched = JSON.stringify([monitoring, scaling.filter(({ kind }) => kind === 'ScaledObject')]);
+    const used = new Set([...watched.matchAll(/\b(wrtc|wsg|wst)_[a-z_]+\b/g)].map(([name]) => name));
+    assert.ok(used.size > 20, `only ${used.size}`);
+    assert.deepEqual([...used].filter((name) => !known.has(name)), []);
+  } finally {
+    await stop();
+  }
+});
