@@ -129,6 +129,10 @@ test('the two programs share one secret, whichever way it comes', async () => {
     [{ 'gateway.secrets': { type: 'k8s', k8s: { turn: 'mine' } } }, 'mine'],
     [{ 'gateway.secrets': { type: 'csi', csi: { turn: 'class' } } }, 'class'],
     [{ 'gateway.secrets': { type: 'env', env: { turnSecret: 'in clear' } } }, 'in clear'],
+    // As the guide's files have it, with nothing of ours.
+    [{ 'gateway.secrets': { type: 'k8s', k8s: { gws: 'gws' } } }, 'webrtc-turn-secret'],
+    [{ 'gateway.secrets': { type: 'csi', csi: { gws: 'gws' } } }, 'webrtc-turn-secret'],
+    [{ 'gateway.secrets': { type: 'env', env: { gwsClient: 'a', gwsSecret: 'b' } } }, 'webrtc-turn-secret'],
   ];
   for (const [options, expected] of ways) {
     const objects = await render({ ...step(['all', 'blue']), ...options });
@@ -137,6 +141,8 @@ test('the two programs share one secret, whichever way it comes', async () => {
       return found[component === 'gateway' ? 'WSG_TURN__SECRET' : 'WST_AUTH__SECRETS'];
     });
     assert.deepEqual(given[0], given[1]);
+    const driven = objects.filter(({ spec }) => spec?.template?.spec.volumes.some(({ csi }) => csi));
+    assert.equal(driven.length, expected === 'class' ? 2 : 0);
     assert.equal(given[0].secretKeyRef?.name ?? given[0], expected);
     assert.equal(objects.some((one) => one.metadata.name === 'webrtc-turn-secret'), expected === 'webrtc-turn-secret');
   }

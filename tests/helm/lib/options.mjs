@@ -120,6 +120,7 @@ export const ROWS = [
     [`${component}.logPath`, '/mnt/log', IN[component], 'volumes.log', { name: 'log', hostPath: { path: '/mnt/log', type: 'DirectoryOrCreate' } }],
     [`${component}.logPath`, '/mnt/log', IN[component], 'mounts.log', { name: 'log', mountPath: '/mnt/log' }],
     [`${component}.logPath`, 'stdout', IN[component], 'volumes.log', undefined],
+    [`${component}.logPvc`, null, IN[component], 'volumes.log.hostPath.path', '/mnt/log', { [`${component}.logPath`]: '/mnt/log' }],
     [`${component}.logPath`, 'stdout', IN[component], variable(component === 'gateway' ? 'WSG_LOG__FORMAT' : 'WST_LOG__FORMAT'), 'json'],
     [`${component}.logPvc.pvcName`, 'log-pvc', IN[component], 'volumes.log.persistentVolumeClaim.claimName', 'log-pvc', { [`${component}.logPath`]: '/mnt/log' }],
     [`${component}.logPvc`, { pvcName: 'log-pvc' }, at(COMMON, 'PersistentVolumeClaim/log-pvc'), 'spec', { accessModes: ['ReadWriteMany'], resources: { requests: { storage: '50Gi' } } }],

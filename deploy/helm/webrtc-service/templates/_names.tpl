@@ -89,7 +89,7 @@ app.kubernetes.io/component: {{ $component }}
 
 {{- /* Where browsers reach the TURN server of this colour. */ -}}
 {{- define "webrtc.turnExternalUri" -}}
-{{ index .Values.gateway (printf "turnExternalUri%s" (include "webrtc.colour" . | title)) }}
+{{ index .Values.gateway (printf "turnExternalUri%s" (include "webrtc.colour" . | title)) | default "" }}
 {{- end -}}
 
 {{- /* A host becomes the URIs (RFC 7065) of every way in; whole URIs stay as they are. */ -}}

@@ -111,9 +111,9 @@ lifecycle:
 {{- $options := index (index . 0).Values (index . 1) -}}
 {{- if ne $options.logPath "stdout" }}
 - name: log
-  {{- if $options.logPvc.pvcName }}
+  {{- with ($options.logPvc | default dict).pvcName }}
   persistentVolumeClaim:
-    claimName: {{ $options.logPvc.pvcName }}
+    claimName: {{ . }}
   {{- else }}
   hostPath:
     path: {{ $options.logPath }}

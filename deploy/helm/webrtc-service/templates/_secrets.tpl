@@ -27,7 +27,7 @@ value: {{ .Values.gateway.secrets.env.turnSecret | quote }}
 
 {{- define "webrtc.csiTurn" -}}
 {{- if eq .Values.gateway.secrets.type "csi" -}}
-{{ .Values.gateway.secrets.csi.turn }}
+{{ .Values.gateway.secrets.csi.turn | default "" }}
 {{- end -}}
 {{- end -}}
 
