@@ -82,7 +82,7 @@ fi
 # ---- packages of npm and Python, again when their lists change ----
 fresh() { [ -e "$2" ] && [ ! "$1" -nt "$2" ]; } # list, stamp
 
-for folder in webphone tests/real-peers; do
+for folder in webphone tests/real-peers tests/helm; do
   if ! fresh "$folder/package-lock.json" "$folder/node_modules/.package-lock.json"; then
     say "npm packages of $folder"
     npm ci --prefix "$folder" --no-audit --no-fund --loglevel=error
@@ -90,11 +90,11 @@ for folder in webphone tests/real-peers; do
   fi
 done
 
-requirements=tests/real-peers/requirements.txt
-if ! fresh "$requirements" target/venv/installed; then
-  say 'Python packages of the speech score'
+requirements=(tests/real-peers/requirements.txt tests/helm/requirements.txt)
+if ! fresh "${requirements[0]}" target/venv/installed || ! fresh "${requirements[1]}" target/venv/installed; then
+  say 'Python packages of the speech score and of the charts'
   mkdir -p target
   python3 -m venv --clear target/venv
-  target/venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement "$requirements"
+  target/venv/bin/python -m pip install --quiet --disable-pip-version-check "${requirements[@]/#/--requirement=}"
   touch target/venv/installed
 fi

@@ -64,6 +64,8 @@ part 'optimised build' cargo build --profile checked --package gateway-bin --pac
   --package benches --bin webrtc-sip-gateway --bin webrtc-sip-turn --bin two_nodes --bin soak --quiet
 count 0 0
 if [ "$status" -eq 0 ]; then
+  part 'charts' npm test --prefix tests/helm
+  node_counts
   part 'real peers' node tests/real-peers/run.mjs
   node_counts
   part 'soak' target/checked/soak
