@@ -24,7 +24,6 @@ class Defaults(unittest.TestCase):
         self.assertEqual(set(self.objects), {"ConfigMap", "Deployment", "Service", "Ingress"})
 
     def test_the_program_gets_the_file_that_the_chart_makes(self):
-        self.assertEqual(container(self.objects)["command"], ["webrtc-sip-gateway"])
         (option, file) = container(self.objects)["args"]
         (mount,) = container(self.objects)["volumeMounts"]
         (volume,) = pod(self.objects)["volumes"]
