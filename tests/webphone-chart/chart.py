@@ -1,6 +1,7 @@
 """Renders the chart and finds things in what comes out."""
 
 import functools
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -40,9 +41,9 @@ def over(base, values):
 
 
 def helm(*arguments, values):
-    """What Helm prints, given `values` as a file."""
+    """What Helm prints, given `values` as a file (of JSON, which is YAML that nobody reads otherwise)."""
     command = [HELM, *arguments, "--values", "-"]
-    done = subprocess.run(command, input=yaml.safe_dump(values), capture_output=True, text=True, timeout=HELM_SECONDS)
+    done = subprocess.run(command, input=json.dumps(values), capture_output=True, text=True, timeout=HELM_SECONDS)
     if done.returncode != 0:
         raise Refused(done.stderr)
     return done.stdout

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from chart import CHART, ESSENTIALS, helm, over
+from chart import CHART, ESSENTIALS, helm, over, render
 
 # Helm shows the notes only with a cluster at hand, so a copy of the chart has them as an object.
 AS_AN_OBJECT = 'notes: {{ tpl (.Files.Get "NOTES.txt") . | quote }}\n'
@@ -40,6 +40,24 @@ class Notes(unittest.TestCase):
         text = notes({"ingress": {"enabled": False}})
         self.assertIn("has to send /v1 to the gateways", text)
         self.assertNotIn("webphone.example.com", text)
+
+    def test_they_name_options_without_effect(self):
+        given = {
+            "webphone": {
+                "cfgService": "https://gws.example.com",
+                "authService": "https://gauth.example.com",
+                "authRedirectUri": "https://gauth.example.com",
+                "webphoneService": "https://webphone.example.com",
+            },
+            "secrets": {"gwsClientId": "client", "env": {"gws": "hush"}},
+            "k8s": {"gws": "name", "gwsSecretPath": "path"},
+        }
+        text = notes(given)
+        for option in [*(f"webphone.{name}" for name in given["webphone"]), "secrets", "k8s"]:
+            self.assertRegex(text, rf"(?m)^{option}: not (supported yet|needed);")
+        self.assertNotIn("hush", text)
+        self.assertNotIn("without effect", notes())
+        self.assertEqual(render(given), render())
 
 
 if __name__ == "__main__":

@@ -25,24 +25,22 @@ class Refusals(unittest.TestCase):
         for option in ["image.repository", "ingress.host", "webphone.webrtcService"]:
             self.assertIn(f"{option}:", text)
 
-    def test_options_that_have_gone_are_named_with_advice(self):
-        gone = {
-            "webphone.cfgService": "https://gws.example.com",
-            "webphone.authService": "https://gauth.example.com",
-            "webphone.authRedirectUri": "https://gauth.example.com",
-            "webphone.webphoneService": "https://webphone.example.com",
-            "secrets": {"gwsClientId": "client", "env": {"gws": "secret"}},
-            "k8s": {"gws": "name", "gwsSecretPath": "path"},
+    def test_options_that_are_called_otherwise_are_named_with_advice(self):
+        otherwise = {
             "ingress.hosts": [{"host": "webphone.example.com", "paths": [{"path": "/"}]}],
             "serviceAccount": {"create": False, "name": "default"},
             "rbac": {"create": False},
         }
         values = {}
-        for path, value in gone.items():
+        for path, value in otherwise.items():
             values = over(values, at(path, value))
         text = self.refused(values)
-        for path in gone:
+        for path in otherwise:
             self.assertRegex(text, rf"(?m)^{path}: \w+")
+
+    def test_the_gateways_are_named_by_their_service(self):
+        for name in ["https://webrtc.example.com", "webrtc.example.com", "Gateways", "-gateways", "a" * 64]:
+            self.assertIn("webphone.webrtcService: name the Service", self.refused(at("webphone.webrtcService", name)))
 
     def test_misspelt_options(self):
         defaults = yaml.safe_load((CHART / "values.yaml").read_text())
@@ -64,7 +62,7 @@ class Refusals(unittest.TestCase):
             "image.pullPolicy": "Sometimes",
             "image.imagePullSecrets": "one",
             "replicaCount": "three",
-            "webphone.webrtcService": "https://webrtc.example.com",
+            "webphone.webrtcService": 1,
             "webphone.webrtcServicePort": "http",
             "service.enabled": "yes",
             "service.type": "Cluster",
