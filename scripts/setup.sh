@@ -82,7 +82,7 @@ fi
 # ---- packages of npm and Python, again when their lists change ----
 fresh() { [ -e "$2" ] && [ ! "$1" -nt "$2" ]; } # list, stamp
 
-for folder in webphone tests/real-peers tests/helm; do
+for folder in webphone tests/real-peers tests/helm tests/webphone-chart; do
   if ! fresh "$folder/package-lock.json" "$folder/node_modules/.package-lock.json"; then
     say "npm packages of $folder"
     npm ci --prefix "$folder" --no-audit --no-fund --loglevel=error
@@ -90,11 +90,16 @@ for folder in webphone tests/real-peers tests/helm; do
   fi
 done
 
-requirements=(tests/real-peers/requirements.txt tests/helm/requirements.txt)
-if ! fresh "${requirements[0]}" target/venv/installed || ! fresh "${requirements[1]}" target/venv/installed; then
-  say 'Python packages of the speech score and of the charts'
+requirements=()
+renew=
+for list in tests/*/requirements.txt; do
+  requirements+=(--requirement "$list")
+  fresh "$list" target/venv/installed || renew=1
+done
+if [ -n "$renew" ]; then
+  say 'Python packages of the tests'
   mkdir -p target
   python3 -m venv --clear target/venv
-  target/venv/bin/python -m pip install --quiet --disable-pip-version-check "${requirements[@]/#/--requirement=}"
+  target/venv/bin/python -m pip install --quiet --disable-pip-version-check "${requirements[@]}"
   touch target/venv/installed
 fi
