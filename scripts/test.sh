@@ -48,7 +48,7 @@ check 'layers of the core' scripts/check-core-layers.sh
 check 'a second build has nothing to do' scripts/check-second-build.sh
 
 # Many of them wait for something to time out.
-part 'Rust tests' env RUST_TEST_THREADS=6 cargo test --workspace --exclude simulator --no-fail-fast --quiet
+part 'Rust tests' env RUST_TEST_THREADS=4 cargo test --workspace --exclude simulator --no-fail-fast --quiet
 count "$(sum '[0-9]+ passed;')" "$(sum '[0-9]+ failed;')"
 
 # Ten thousand calls take minutes with an unoptimised core, and overflows shall be noticed all the same.

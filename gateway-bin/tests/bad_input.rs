@@ -184,6 +184,8 @@ async fn a_call_belongs_to_its_user() {
     let mut owner = Client::sign_in(bench.gateway.http, "1002").await;
     let created = owner.request("call.create", json!({ "to": "echo", "sdp": offer() })).await;
     let id = created["result"]["callId"].as_str().unwrap_or_else(|| panic!("{created}")).to_owned();
+    // Keys are for calls that were answered.
+    owner.notification("call.answered").await;
     let mut other = Client::sign_in(bench.gateway.http, "1003").await;
     for method in ["call.hangup", "call.update", "call.answer", "call.hold", "call.candidate", "call.dtmf"] {
         let params = json!({ "callId": id, "sdp": offer(), "digits": "1", "candidate": "" });
