@@ -16,6 +16,8 @@ export async function firefox({ stock = false, trusted } = {}) {
     'media.navigator.streams.fake': true,
     'media.autoplay.default': 0,
     'media.autoplay.blocking_policy': 0,
+    // 30 ms at a time: with the usual 10, Firefox wakes too late for some of them, so what it plays falls behind what it is sent.
+    'media.cubeb_latency_mtg_frames': 1440,
   };
   if (!stock) {
     preferences['media.peerconnection.ice.loopback'] = true;
