@@ -1,5 +1,6 @@
 //! Bringing everything up, and taking it down again.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -237,7 +238,7 @@ fn permitted(config: &Config) -> Permitted {
 }
 
 /// A peer at one of the server's own addresses would take its packets for those of this machine.
-fn own_addresses(config: &Config) -> Vec<IpAddr> {
+fn own_addresses(config: &Config) -> BTreeSet<IpAddr> {
     let relays = config.relay_addresses().into_iter().flat_map(|(bound, external)| [bound, external]);
     let discovery = config.discovery.iter();
     let discovery =

@@ -16,7 +16,7 @@ pub struct PeerPolicy {
     /// Ranges that are refused, but for those among the permitted ones that are as small or smaller.
     pub deny: Vec<IpNetwork>,
     /// The server's own addresses: refused like those that aren't public.
-    pub own: Vec<IpAddr>,
+    pub own: BTreeSet<IpAddr>,
 }
 
 impl PeerPolicy {
@@ -137,7 +137,7 @@ mod tests {
             allow: vec![network("10.1.0.0", 16)],
             allow_exactly: ["127.0.0.1:40000".parse().unwrap()].into(),
             deny: vec![network("8.8.8.0", 24), network("10.1.2.0", 24), network("8.8.9.9", 32)],
-            own: vec!["8.8.5.5".parse().unwrap(), "10.1.5.5".parse().unwrap()],
+            own: ["8.8.5.5".parse().unwrap(), "10.1.5.5".parse().unwrap()].into(),
         };
         assert!(permits(&policy, "10.1.1.3:5") && !permits(&policy, "10.2.0.1:5"));
         assert!(!permits(&policy, "10.1.2.3:5"), "the smaller range says more");
