@@ -79,8 +79,13 @@ impl TurnServer {
         path: ClientPath,
         packet: &[u8],
     ) -> Result<Option<AllocationKey>, DropReason> {
-        if self.moves.ready.iter().any(|(before, ..)| *before == path) {
-            return self.wait_behind(path, packet);
+        if let Some(remote) = self.moves.ready.iter().find_map(|(at, remote, _)| (*at == path).then_some(*remote)) {
+            // Behind those that came before it.
+            if self.moves.ready.len() >= MAX_READY || packet.len() > MAX_PARKED_LEN {
+                return Err(DropReason::LimitReached);
+            }
+            self.moves.ready.push_back((path, remote, packet.into()));
+            return Ok(None);
         }
         if let Some(key) = self.by_client.get(&path) {
             return Ok(Some(*key));
@@ -93,19 +98,6 @@ impl TurnServer {
             return Err(DropReason::LimitReached);
         }
         expected.parked.push(packet.into());
-        Ok(None)
-    }
-
-    /// Lets a packet wait behind those that came before it.
-    fn wait_behind(&mut self, path: ClientPath, packet: &[u8]) -> Result<Option<AllocationKey>, DropReason> {
-        let Some((_, remote, _)) = self.moves.ready.iter().find(|(before, ..)| *before == path) else {
-            return Ok(None);
-        };
-        if self.moves.ready.len() >= MAX_READY || packet.len() > MAX_PARKED_LEN {
-            return Err(DropReason::LimitReached);
-        }
-        let remote = *remote;
-        self.moves.ready.push_back((path, remote, packet.into()));
         Ok(None)
     }
 
