@@ -23,7 +23,7 @@ use webrtc_sip_core::turn::{
 use super::dtls::Dtls;
 use super::peers::Peers;
 use super::{CONNECTIONS, ENDS, Inbox, Mailbox, WorkerInput, WorkerStats, allocation_name};
-use crate::fragmentation;
+use crate::fragmentation::send_unfragmented;
 use crate::relays::{Relay, Relays};
 
 /// Room after a packet, for the padding of ChannelData on streams.
@@ -380,18 +380,12 @@ impl Worker {
 
     pub(super) fn send(&mut self, transmit: Transmit, packet: &[u8]) {
         match transmit {
-            Transmit::Datagram { socket, destination } => {
-                let socket = self.sockets.get(&socket);
-                if socket.is_none_or(|socket| socket.udp().send_to(packet, destination).is_err()) {
-                    self.stats.send_errors += 1;
-                    return;
-                }
-            }
-            Transmit::Unfragmented { socket, destination } => {
-                let socket = self.sockets.get(&socket);
-                if socket
-                    .is_none_or(|socket| fragmentation::send_unfragmented(socket.udp(), packet, destination).is_err())
-                {
+            Transmit::Datagram { socket, destination } | Transmit::Unfragmented { socket, destination } => {
+                let sent = self.sockets.get(&socket).map(|socket| match transmit {
+                    Transmit::Unfragmented { .. } => send_unfragmented(socket.udp(), packet, destination),
+                    _ => socket.udp().send_to(packet, destination).map(drop),
+                });
+                if !matches!(sent, Some(Ok(()))) {
                     self.stats.send_errors += 1;
                     return;
                 }
