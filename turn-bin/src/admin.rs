@@ -248,7 +248,7 @@ mod tests {
 
     #[test]
     fn names_lead_back_to_their_allocations() {
-        let id = AllocationId(3 << 56 | 77);
+        let id = AllocationId::new(3, 77);
         assert_eq!(allocation_name(id), "3-77");
         assert_eq!(allocation_called("3-77"), Some(id));
         for name in ["", "3", "3-", "-77", "3-x", "3-77-1", "-3-77", "256-1", "3-72057594037927936"] {

@@ -80,19 +80,17 @@ pub(crate) enum WorkerInput {
     Stop,
 }
 
-/// How many bits of an allocation's id count those of one server; those above are the server's number.
-const COUNTED: u32 = 56;
-
 /// The name of an allocation, as logs and the admin API have it: the worker that made it, and which of its allocations it is.
 pub(crate) fn allocation_name(id: AllocationId) -> String {
-    format!("{}-{}", id.0 >> COUNTED, id.0 & ((1 << COUNTED) - 1))
+    format!("{}-{}", id.server_number(), id.number())
 }
 
 /// What [`allocation_name`] made.
 pub(crate) fn allocation_called(name: &str) -> Option<AllocationId> {
     let (worker, number) = name.split_once('-')?;
-    let (worker, number): (u8, u64) = (worker.parse().ok()?, number.parse().ok()?);
-    (number >> COUNTED == 0).then_some(AllocationId(u64::from(worker) << COUNTED | number))
+    let id = AllocationId::new(worker.parse().ok()?, number.parse().ok()?);
+    // A number that is too long names nothing.
+    (allocation_name(id) == name).then_some(id)
 }
 
 /// What a reload changes.

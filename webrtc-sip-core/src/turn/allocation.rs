@@ -25,6 +25,27 @@ const PERMISSION_LIFETIME: Duration = Duration::from_secs(300);
 /// Lifetime of a channel (RFC 8656 section 12).
 const CHANNEL_LIFETIME: Duration = Duration::from_secs(600);
 
+/// Bits of an allocation's id that count those of one server; the byte above is the server's number.
+const COUNTED: u32 = 56;
+
+/// Ids of allocations are one of a kind among the servers that an allocation may move to.
+impl AllocationId {
+    /// The allocation `number` that server `server` made.
+    pub fn new(server: u8, number: u64) -> Self {
+        AllocationId(u64::from(server) << COUNTED | number & ((1 << COUNTED) - 1))
+    }
+
+    /// The [`super::TurnConfig::server_number`] of the server that made it.
+    pub fn server_number(self) -> u8 {
+        (self.0 >> COUNTED) as u8
+    }
+
+    /// Which of that server's it is.
+    pub fn number(self) -> u64 {
+        self.0 & ((1 << COUNTED) - 1)
+    }
+}
+
 /// Where a client's messages come from and where ours to it go: its five-tuple.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum ClientPath {

@@ -478,8 +478,7 @@ impl TurnServer {
     }
 
     fn insert(&mut self, now: Instant, terms: Terms, relays: &[RelaySocket]) -> AllocationKey {
-        // The server's number makes it one of a kind among the servers that an allocation may move to.
-        let id = AllocationId(u64::from(self.config.server_number) << 56 | self.allocation_ids.draw());
+        let id = AllocationId::new(self.config.server_number, self.allocation_ids.draw());
         let (client, expires) = (terms.client, now + terms.lifetime);
         let key = self.put_in(Allocation::new(id, terms, relays, now), expires);
         self.by_client.insert(client, key);
