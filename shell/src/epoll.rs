@@ -119,7 +119,8 @@ impl Rate {
     /// Begins to count. Naps are worthwhile above `nap_above` packets a second: a nap is dearer than a wake-up by a packet, and
     /// has to save several of those.
     pub fn new(now: Instant, nap_above: u32) -> Self {
-        let nap_above = (RATE_WINDOW * nap_above).as_secs() as usize;
+        let windows_a_second = Duration::from_secs(1).as_millis() / RATE_WINDOW.as_millis();
+        let nap_above = nap_above as usize / windows_a_second as usize;
         Rate { nap_above, window_start: now, in_window: 0, fast: false }
     }
 
