@@ -9,21 +9,16 @@ use std::time::{Duration, Instant};
 
 use common::client::Client;
 use common::process::Process;
+use common::strangers::{BYTES_OF_A_FLOOD, FLOOD};
 use common::{Echo, metric, strangers};
 use shell::limits::raise_open_files;
 
 const ALLOCATIONS: usize = 5_000;
 /// At once, each waiting for one answer after the other.
 const THREADS: usize = 8;
-const FLOOD: usize = 100_000;
-/// Requests of the flood between one packet of each live relay and the next. They and the packets fit into the buffers
-/// of the system, so that what is lost is lost by the server.
-const BURST: usize = 200;
 const LIVE: usize = 20;
 /// Resident memory of an allocation: itself, its sockets' entries and its timer.
 const BYTES_PER_ALLOCATION: u64 = 4096;
-/// Resident memory that a flood may leave: what the allocator keeps.
-const BYTES_OF_A_FLOOD: u64 = 2 << 20;
 /// A thousand set up a second take no more than one processor, without optimisation.
 const SETUP: Duration = Duration::from_millis(1);
 
@@ -79,27 +74,12 @@ fn allocate(server: SocketAddr) -> Vec<Client> {
     })
 }
 
-/// Sends the flood, and packets through the live relays all the while; each comes back.
+/// From an address of its own for each request.
 fn flood(server: SocketAddr, live: &mut [Client]) {
     let peer = Echo::start();
-    for client in &mut *live {
-        client.bind(peer.address).expect("it is allowed");
-    }
-    let requests = strangers::requests();
-    for burst in 0..FLOOD / BURST {
-        let data = (burst as u64).to_be_bytes();
-        for request in 0..BURST {
-            if request == BURST / 2 {
-                live.iter_mut().for_each(|client| client.send(&data));
-            }
-            let index = burst * BURST + request;
-            // No two from the same address.
-            let source = IpAddr::from([127, 32 + (index >> 16) as u8, (index >> 8) as u8, index as u8]);
-            let socket = UdpSocket::bind((source, 0)).expect("every address of 127.0.0.0/8 is this machine");
-            socket.send_to(&requests[index % requests.len()], server).expect("it is on this machine");
-        }
-        for client in &mut *live {
-            assert_eq!(client.receive(), data, "burst {burst}");
-        }
-    }
+    strangers::flood(live, peer.address, |index, request| {
+        let source = IpAddr::from([127, 32 + (index >> 16) as u8, (index >> 8) as u8, index as u8]);
+        let socket = UdpSocket::bind((source, 0)).expect("every address of 127.0.0.0/8 is this machine");
+        socket.send_to(request, server).expect("it is on this machine");
+    });
 }

@@ -7,16 +7,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 use common::client::Client;
 use common::network::{Network, OUTSIDE, SERVER};
 use common::process::Process;
+use common::strangers::{BYTES_OF_A_FLOOD, FLOOD};
 use common::{Echo, metric, strangers};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-const FLOOD: usize = 100_000;
-/// Requests of the flood between one packet of each live relay and the next. They and the packets fit into the buffers
-/// of the system, so that what is lost is lost by the server.
-const BURST: usize = 200;
 const LIVE: usize = 20;
-/// Resident memory that a flood may leave: what the allocator keeps.
-const BYTES_OF_A_FLOOD: u64 = 2 << 20;
 /// IPPROTO_RAW: what is sent has its IP header (raw(7)).
 const WITH_HEADER: i32 = 255;
 
@@ -27,12 +22,10 @@ fn live_relays_lose_nothing_in_a_flood_under_false_addresses() {
     let ips = ["--relay-ip", &SERVER.to_string(), "--allow-peer", &OUTSIDE.to_string()];
     let server = Process::start(program, SERVER.into(), &ips, LIVE);
     network.outside(|| {
-        let peer = Echo::at(UdpSocket::bind((OUTSIDE, 0)).expect("there is a free port"));
         let mut live: Vec<Client> = (0..LIVE)
             .map(|_| {
                 let mut client = Client::udp_from(OUTSIDE.into(), server.listen);
                 client.allocate().expect("alice may");
-                client.bind(peer.address).expect("it is allowed");
                 client
             })
             .collect();
@@ -51,29 +44,19 @@ fn live_relays_lose_nothing_in_a_flood_under_false_addresses() {
     server.stop();
 }
 
-/// Sends the flood, and packets through the live relays all the while; each comes back.
+/// From an address of its own for each request, and many from networks of their own.
 fn flood(server: SocketAddr, live: &mut [Client]) {
-    let requests = strangers::requests();
+    let peer = Echo::at(UdpSocket::bind((OUTSIDE, 0)).expect("there is a free port"));
     let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(WITH_HEADER))).expect("root may");
     let (IpAddr::V4(ip), port) = (server.ip(), server.port()) else { panic!("{server}") };
     let destination = SockAddr::from(SocketAddrV4::new(ip, 0));
-    for burst in 0..FLOOD / BURST {
-        let data = (burst as u64).to_be_bytes();
-        for request in 0..BURST {
-            if request == BURST / 2 {
-                live.iter_mut().for_each(|client| client.send(&data));
-            }
-            let index = burst * BURST + request;
-            // RFC 2544's network for such tests: no two from the same address, and many from networks of their own.
-            let source = Ipv4Addr::new(198, 18 + (index & 1) as u8, (index >> 9) as u8, (index >> 1) as u8);
-            let packet = datagram(source, (ip, port), &requests[index % requests.len()]);
-            let sent = socket.send_to(&packet, &destination).expect("root may");
-            assert_eq!(sent, packet.len());
-        }
-        for client in &mut *live {
-            assert_eq!(client.receive(), data, "burst {burst}");
-        }
-    }
+    strangers::flood(live, peer.address, |index, request| {
+        // RFC 2544's network for such tests.
+        let source = Ipv4Addr::new(198, 18 + (index & 1) as u8, (index >> 9) as u8, (index >> 1) as u8);
+        let packet = datagram(source, (ip, port), request);
+        let sent = socket.send_to(&packet, &destination).expect("root may");
+        assert_eq!(sent, packet.len());
+    });
 }
 
 /// UDP in IPv4, without the checksums: the system fills in that of IP, and that of UDP may be missing.
