@@ -41,6 +41,12 @@ impl Traveller {
         response.code()
     }
 
+    /// The bytes of a Refresh with the ticket, from where `client` is.
+    fn refresh(&self, scene: &mut Scene, client: &Client) -> Vec<u8> {
+        let transaction = scene.transaction();
+        scene.encode(client, Method::REFRESH, &[(Attribute::MOBILITY_TICKET, &self.ticket)], transaction)
+    }
+
     /// Whether the peer hears the client at this place.
     fn is_heard(&self, scene: &mut Scene, path: Path) -> bool {
         let sent = scene.deliver(path, &channel_data(CHANNEL, b"to the peer\0"));
@@ -192,10 +198,9 @@ fn a_copy_of_the_request_is_answered_too() {
         scene.server.handle_flow_closed(scene.now, flow);
         scene.go_to(1);
         let mut client = Client { path: NEW, ..traveller.client.clone() };
-        let attributes: Attributes<'_> = &[(Attribute::MOBILITY_TICKET, &traveller.ticket)];
-        client.nonce = scene.once(&client, Method::REFRESH, attributes).text(Attribute::NONCE);
-        let transaction = scene.transaction();
-        let bytes = scene.encode(&client, Method::REFRESH, attributes, transaction);
+        let bytes = traveller.refresh(&mut scene, &client);
+        client.nonce = scene.exchange(NEW, &bytes).expect("there is an answer").text(Attribute::NONCE);
+        let bytes = traveller.refresh(&mut scene, &client);
         let first = scene.exchange(NEW, &bytes).expect("there is an answer");
         let second = scene.exchange(NEW, &bytes).expect("there is an answer");
         assert_eq!((first.code(), first.lifetime(), second.code(), second.lifetime()), (200, 600, 200, 600));
@@ -230,11 +235,9 @@ fn a_ticket_without_a_nonce_makes_nobody_look_for_it() {
     let mut scene = scene();
     let traveller = Traveller::start(&mut scene, OLD);
     scene.go_to(1);
-    let attributes: Attributes<'_> = &[(Attribute::MOBILITY_TICKET, &traveller.ticket)];
     let elsewhere = Client { path: NEW, ..traveller.client.clone() };
     for client in [Client { nonce: String::new(), ..elsewhere.clone() }, elsewhere] {
-        let transaction = scene.transaction();
-        let bytes = scene.encode(&client, Method::REFRESH, attributes, transaction);
+        let bytes = traveller.refresh(&mut scene, &client);
         assert!(scene.send(NEW, &bytes).is_some(), "it is refused at once");
         assert_eq!((scene.server.poll_event().is_none(), scene.server.stats().pending), (true, 0));
     }
@@ -280,11 +283,9 @@ fn a_client_that_breaks_off_again_has_no_more_time() {
     scene.go_to(1);
     let new = Path::Flow(FlowId(2));
     open(&mut scene, new);
-    let attributes: Attributes<'_> = &[(Attribute::MOBILITY_TICKET, &traveller.ticket)];
     // From the same address, so the nonce is good.
-    let client = Client { path: new, ..traveller.client };
-    let transaction = scene.transaction();
-    let bytes = scene.encode(&client, Method::REFRESH, attributes, transaction);
+    let client = Client { path: new, ..traveller.client.clone() };
+    let bytes = traveller.refresh(&mut scene, &client);
     assert!(scene.send(new, &bytes).is_none(), "the other server is asked");
     scene.server.handle_flow_closed(scene.now, FlowId(2));
     scene.pass(seconds(61));

@@ -27,8 +27,19 @@ fn sections_9_and_10_2_create_permission() {
     }
 }
 
-/// What a peer gets, or why it gets nothing.
-type Sent = Result<&'static [u8], DropReason>;
+/// What the peer gets, or why it gets nothing.
+type Sent<Bytes = &'static [u8]> = Result<Bytes, DropReason>;
+
+/// What becomes of what the client sends.
+fn sent(scene: &mut Scene, client: &Client, bytes: &[u8]) -> Sent<Vec<u8>> {
+    match scene.send(client.path, bytes) {
+        Some((to, data)) => {
+            assert_eq!(destination(to), address(PEER));
+            Ok(data)
+        }
+        None => Err(scene.server.drops().iter().find(|(_, count)| *count > 0).expect("a drop is counted").0),
+    }
+}
 
 /// An indication with these attributes.
 fn indication(method: Method, attributes: Attributes<'_>) -> Vec<u8> {
@@ -62,16 +73,11 @@ fn section_11_2_send_indications() {
     ];
     for row @ (state, attributes, expected) in rows {
         let (mut scene, client) = state.scene();
-        let sent = scene.send(client.path, &indication(Method::SEND, attributes));
-        match expected {
-            Ok(data) => {
-                assert_eq!(sent.map(|(to, data)| (destination(to), data)), Some((address(PEER), data.to_vec())))
-            }
-            Err(reason) => {
-                assert!(sent.is_none(), "{row:?}");
-                assert_eq!(scene.server.drops().get(*reason), 1, "{row:?}");
-            }
-        }
+        assert_eq!(
+            sent(&mut scene, &client, &indication(Method::SEND, attributes)).as_deref(),
+            expected.as_deref(),
+            "{row:?}"
+        );
     }
     // Indications are never answered, whatever they are about.
     for method in [Method::BINDING, Method::ALLOCATE, Method::REFRESH, Method::DATA, Method(0x321)] {
@@ -148,15 +154,6 @@ fn section_12_6_channel_data() {
     ];
     for row @ (state, bytes, expected) in rows {
         let (mut scene, client) = state.scene();
-        let sent = scene.send(client.path, bytes);
-        match expected {
-            Ok(data) => {
-                assert_eq!(sent.map(|(to, data)| (destination(to), data)), Some((address(PEER), data.to_vec())))
-            }
-            Err(reason) => {
-                assert!(sent.is_none(), "{row:?}");
-                assert_eq!(scene.server.drops().get(*reason), 1, "{row:?}");
-            }
-        }
+        assert_eq!(sent(&mut scene, &client, bytes).as_deref(), expected.as_deref(), "{row:?}");
     }
 }
