@@ -26,8 +26,13 @@ count() { # passed, failed: what the part says of itself; a part that fails with
   if [ "$status" -ne 0 ] && [ "$bad" -eq 0 ]; then bad=1; fi
   passed=$((passed + ok))
   failed=$((failed + bad))
-  if [ "$bad" -ne 0 ]; then failures+=("$name: $bad failed, see $log"); fi
+  if [ "$bad" -ne 0 ]; then
+    failures+=("$name: $bad failed, see $log"$'\n'"$(reasons)")
+  fi
 }
+
+# What the log says of its failed tests, so that it needn't be searched: cargo and Python have a report of each, node lists them.
+reasons() { grep -A 12 -E '^(---- .* stdout ----|(FAIL|ERROR): .*|✖ failing tests:|error(\[.*\])?: .*)$' "$log" | head -n 60 | sed 's/^/    /'; }
 
 check() { # a part that is one test
   part "$@"
