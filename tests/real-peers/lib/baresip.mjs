@@ -1,15 +1,17 @@
 // baresip, with a file for its microphone and a file of what it hears, driven over its TCP control port.
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 
-import { speech } from './audio.mjs';
+import { RECORD_MS, speech } from './audio.mjs';
 import { firstExisting } from './paths.mjs';
-import { ChildProcess, run, temporaryFolder, until, withTimeout } from './process.mjs';
+import { ChildProcess, run, sleep, temporaryFolder, until, withTimeout } from './process.mjs';
+import { writeWav } from './wav.mjs';
 
 const PORT = 5060;
 const CONTROL_PORT = 4444;
 const MINUTE_OF_LOOPS = '10';
+const WAV_HEADER = 44; // octets before 16-bit samples, 8 kHz
 
 /**
  * Starts baresip inside `namespace` as `sip:USER@ADDRESS`, registered nowhere. `answer`: 'auto' or 'manual'. `codec`: PCMU or PCMA.
@@ -66,11 +68,18 @@ ctrl_tcp_listen ${namespace.address}:${CONTROL_PORT}
       until(`baresip's ${type}`, timeoutMs, () => phone.events.find((event) => event.type === type)).catch((error) => {
         throw new Error(`${error.message}\n${JSON.stringify(phone.events)}\n${child.tail()}`);
       }),
-    /** The WAV file of what it heard in its latest call. Complete only after the call. */
-    recording() {
-      const names = readdirSync(heard).filter((name) => name.endsWith('-dec.wav')).sort();
-      if (names.length === 0) throw new Error(`baresip recorded nothing: ${readdirSync(heard)}`);
-      return path.join(heard, names.at(-1));
+    /** Listens for a while and returns what was heard as a WAV file. baresip writes its own as it hears, and ends its header after the call. */
+    async record(milliseconds = RECORD_MS) {
+      const latest = () => readdirSync(heard).filter((name) => name.endsWith('-dec.wav')).sort().at(-1);
+      const name = await until('baresip to record', 10_000, latest);
+      const heardSoFar = () => readFileSync(path.join(heard, name)).subarray(WAV_HEADER);
+      const begin = heardSoFar().length & ~1;
+      await sleep(milliseconds);
+      const bytes = heardSoFar().subarray(begin);
+      const samples = new Int16Array(bytes.length >> 1).map((_, index) => bytes.readInt16LE(index * 2));
+      const file = path.join(temporaryFolder('heard'), 'baresip.wav');
+      writeWav(file, samples, 8_000);
+      return file;
     },
     tail: () => child.tail(),
     async stop() {
