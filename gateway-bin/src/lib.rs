@@ -15,6 +15,7 @@ mod http;
 mod limits;
 mod media;
 mod metrics;
+mod openings;
 mod phone;
 mod start;
 pub mod telemetry;

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use shell::firewall::Opening;
 use shell::http::{Cut, Phase, SharedPhase, bind, serve};
 use shell::program::{Configuration, Service};
 use shell::telemetry::Log;
@@ -31,7 +32,7 @@ use crate::media::{self, SocketIds, WorkerHandle, WorkerOutput, WorkerSetup};
 use crate::phone::{self, Phone};
 use crate::turn::Turn;
 use crate::users::Users;
-use crate::{limits, metrics, turn};
+use crate::{limits, metrics, openings, turn};
 
 /// Reports of the media workers that may wait for the control task.
 const MAX_MEDIA_REPORTS: usize = 4096;
@@ -76,6 +77,19 @@ impl Configuration for Config {
 
     fn shortage(&self) -> Option<String> {
         limits::shortage_of(self)
+    }
+
+    fn instance(&self) -> String {
+        self.node.clone()
+    }
+
+    fn health(&self) -> Option<SocketAddr> {
+        // The other one may have TLS, with a certificate for the name that browsers use.
+        Some(self.metrics.listen)
+    }
+
+    fn openings(&self) -> Vec<Opening> {
+        openings::of(self)
     }
 }
 
@@ -170,7 +184,8 @@ async fn bring_up(
     let (cut, uncut) = Cut::new();
     let router = http::router(state);
     let serve_http = serve(http_listener, router, tls.clone(), config.http.max_connections, uncut.clone());
-    let metrics_router = metrics::router(&config, handle.clone(), turn_server.as_ref().map(Turn::metrics));
+    let turn_metrics = turn_server.as_ref().map(Turn::metrics);
+    let metrics_router = metrics::router(&config, handle.clone(), turn_metrics, phase.clone());
     let serve_metrics = serve(metrics_listener, metrics_router, None, MAX_METRICS_CONNECTIONS, uncut);
     let mut tasks = vec![tokio::spawn(serve_http), tokio::spawn(serve_metrics)];
     tasks.extend(tls.clone().map(|settings| tokio::spawn(settings.watch())));
@@ -289,16 +304,15 @@ fn gateway_config(config: &Config, sip_sockets: Vec<SipSocket>, shards: Vec<Shar
 }
 
 impl Running {
-    /// Takes over users and certificates. What can't be read is left as it is, and logged.
+    /// Takes over users, secrets and certificates. What can't be read is left as it is, and logged.
     pub async fn reload(&self, config: &Config) {
         // The control task is gone only when the process ends.
         let _ = self.control.inside.send(Inside::Users(Arc::new(Users::new(&config.users)))).await;
         if let (Some(settings), Some(tls)) = (&self.tls, &config.http.tls) {
             settings.reload(tls);
         }
-        if let Some(turn) = &self.turn_server {
-            turn.reload(config).await;
-        }
+        let turn = turn::reload(config, self.turn_server.as_ref()).await;
+        let _ = self.control.inside.send(Inside::TurnAccess(turn)).await;
         tracing::info!("configuration reloaded");
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use shell::program::{Configuration, Service};
@@ -15,7 +16,7 @@ use crate::failure::{Broken, StartError};
 /// What the server in this process is told. `media`: our own sockets, which it may reach as no others of this machine.
 pub(crate) fn server_config(
     config: &Config,
-    secret: &Secret,
+    secrets: &[Secret],
     media: &BTreeSet<SocketAddr>,
 ) -> turn_bin::config::Config {
     let turn = &config.turn;
@@ -30,7 +31,7 @@ pub(crate) fn server_config(
     server.relay.deny_peers.clone_from(&turn.relay.deny_peers);
     server.relay.allow_exactly.clone_from(media);
     server.auth.realm.clone_from(&turn.realm);
-    server.auth.secrets = vec![secret.clone()];
+    server.auth.secrets = secrets.to_vec();
     server.tls = turn.tls.clone().or_else(|| config.http.tls.clone());
     // The gateway has pages of its own.
     server.http.listen = None;
@@ -44,7 +45,7 @@ pub(crate) fn server_config(
 
 /// Reads the certificate that the server would use.
 pub(crate) fn check_files(config: &Config) -> Result<(), ConfigError> {
-    let server = server_config(config, &Secret::from("-"), &BTreeSet::new());
+    let server = server_config(config, &["-".into()], &BTreeSet::new());
     server.check_files().map_err(|error| error.in_section("turn"))
 }
 
@@ -52,10 +53,14 @@ pub(crate) fn check_files(config: &Config) -> Result<(), ConfigError> {
 #[derive(Debug)]
 pub(crate) struct Turn {
     server: turn_bin::Running,
-    /// In force until the end, like the credentials that were made with it.
-    secret: Secret,
+    /// The one that credentials are made with, and the one before, because credentials that were made with it are still in
+    /// use.
+    secrets: Mutex<Vec<Secret>>,
     media: BTreeSet<SocketAddr>,
 }
+
+/// Secrets in force at the same time.
+const MAX_SECRETS: usize = 2;
 
 /// Starts the server where one is configured, and says what browsers are told, if anything.
 pub(crate) async fn start(
@@ -67,15 +72,28 @@ pub(crate) async fn start(
     let turn = match config.turn.listen.is_empty() {
         true => None,
         false => {
-            let server = turn_bin::start(server_config(config, &secret, &media)).await?;
-            Some(Turn { server, secret: secret.clone(), media })
+            let secrets = vec![secret.clone()];
+            let server = turn_bin::start(server_config(config, &secrets, &media)).await?;
+            Some(Turn { server, secrets: Mutex::new(secrets), media })
         }
     };
-    let listen = turn.as_ref().map_or(&[][..], Turn::listen);
-    let urls = urls(config, listen);
+    let access = access(config, &secret, turn.as_ref());
+    Ok((turn, access))
+}
+
+/// Takes over secret, peers, certificate and lifetimes, and says what browsers are told from now on.
+pub(crate) async fn reload(config: &Config, turn: Option<&Turn>) -> Option<TurnAccess> {
+    let secret = match turn {
+        Some(turn) => turn.reload(config).await,
+        None => config.turn.secret.clone()?,
+    };
+    access(config, &secret, turn)
+}
+
+fn access(config: &Config, secret: &Secret, turn: Option<&Turn>) -> Option<TurnAccess> {
+    let urls = urls(config, turn.map_or(&[], Turn::listen));
     let lifetime = Duration::from_secs(config.turn.credential_hours.saturating_mul(3600));
-    let access = TurnAccess { urls, secret: secret.reveal().to_owned(), lifetime };
-    Ok((turn, Some(access).filter(|access| !access.urls.is_empty())))
+    Some(TurnAccess { urls, secret: secret.reveal().to_owned(), lifetime }).filter(|access| !access.urls.is_empty())
 }
 
 fn drawn(crypto: &CryptoProvider) -> Secret {
@@ -104,9 +122,18 @@ impl Turn {
         self.server.metrics()
     }
 
-    /// Takes over peers and the certificate.
-    pub(crate) async fn reload(&self, config: &Config) {
-        self.server.reload(&server_config(config, &self.secret, &self.media)).await;
+    /// Takes over what can be; the secret that credentials are made with.
+    async fn reload(&self, config: &Config) -> Secret {
+        let secrets = {
+            let mut secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(secret) = config.turn.secret.as_ref().filter(|secret| !secret.is(secrets[0].reveal())) {
+                secrets.insert(0, secret.clone());
+                secrets.truncate(MAX_SECRETS);
+            }
+            secrets.clone()
+        };
+        self.server.reload(&server_config(config, &secrets, &self.media)).await;
+        secrets[0].clone()
     }
 
     /// Takes no new allocations; done when the last one is over.

@@ -1,10 +1,11 @@
 //! The program itself: exit statuses and signals.
 
 use std::ffi::OsStr;
+use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Child, Command, Stdio};
 
-use shell::testing::{exit_code, output, signal};
+use shell::testing::{exit_code, free_port, output, signal, until, until_success};
 
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_webrtc-sip-gateway"));
@@ -81,4 +82,63 @@ fn wait_for_welcome(child: &mut Child) {
     let stdout = std::io::BufReader::new(child.stdout.take().expect("it is piped"));
     let ends = stdout.lines().map_while(Result::ok).any(|line| line.contains("Ctrl-C ends it."));
     assert!(ends, "the program greets");
+}
+
+#[test]
+fn health_is_what_the_running_program_says() {
+    let listen = format!("127.0.0.1:{}", free_port());
+    let program = || {
+        let mut command = program();
+        command.env("WSG_METRICS__LISTEN", &listen);
+        command
+    };
+    let (code, stdout, stderr) = output(program().arg("health"));
+    assert_eq!((code, stdout.as_str(), stderr.lines().count()), (Some(1), "", 1), "{stderr}");
+    assert!(stderr.contains(&listen), "{stderr}");
+    let running = program().stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts");
+    until_success(program().arg("health"));
+    signal(&running, "-TERM");
+    assert_eq!(exit_code(running), Some(0));
+    assert_eq!(output(program().arg("health")).0, Some(1));
+}
+
+#[test]
+fn firewalls_are_told_what_they_have_to_let_through() {
+    let (code, stdout, _) = output(program().arg("firewall"));
+    assert_eq!(code, Some(0));
+    // Nothing but media is beyond loopback in the demo, where the machine has another address.
+    assert!(stdout.lines().skip(1).all(|line| line.ends_with("media of browsers")), "{stdout}");
+    let (_, stdout, _) = output(
+        program()
+            .arg("firewall")
+            .env("WSG_HTTP__TRUSTED_PROXIES", "10.0.0.0/8")
+            .env("WSG_HTTP__LISTEN", "0.0.0.0:8080"),
+    );
+    assert!(stdout.contains("load balancer") && stdout.contains("0.0.0.0:8080"), "{stdout}");
+}
+
+#[test]
+fn logs_go_to_files_where_a_folder_is_named() {
+    let folder = std::env::temp_dir().join(format!("wsg-log-{}", std::process::id()));
+    let mut child = program()
+        .env("WSG_LOG__PATH", &folder)
+        .env("WSG_NODE", "blue-1")
+        .env("WSG_LOG__FORMAT", "json")
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let file = folder.join("blue-1/webrtc-sip-gateway.log");
+    let text = || std::fs::read_to_string(&file).unwrap_or_default();
+    until(|| text().contains("started"));
+    signal(&child, "-TERM");
+    let mut stderr = String::new();
+    child.stderr.take().expect("it is piped").read_to_string(&mut stderr).expect("it is text");
+    assert_eq!((exit_code(child), stderr.as_str()), (Some(0), ""));
+    let (text, lines) = (text(), text().lines().count());
+    assert!(text.contains("nobody is left") && lines > 2 && text.lines().all(|line| line.starts_with('{')), "{text}");
+    std::fs::remove_dir_all(&folder).expect("it is ours");
+    let (code, _, stderr) = output(program().env("WSG_LOG__PATH", "/proc/nowhere"));
+    assert_eq!((code, stderr.lines().count()), (Some(2), 1), "{stderr}");
+    assert!(stderr.starts_with("log.path: /proc/nowhere/node1: "), "{stderr}");
 }

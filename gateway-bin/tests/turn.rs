@@ -9,12 +9,14 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 
 use common::client::{Client, credentials, offer};
 use common::metrics::Metrics;
-use common::{PATIENCE, http, start_with};
+use common::{PATIENCE, config, http, start_with};
 use gateway_bin::Running;
+use gateway_bin::config::{Config, Turn};
 use serde_json::{Value, json};
 use shell::testing::check_with_promtool;
 use webrtc_sip_core::io::PacketBuf;
 use webrtc_sip_core::stun::{Attribute, Class, IntegrityAlgorithm, Message, MessageWriter, Method, TransactionId};
+use webrtc_sip_core::turn::time_limited_credentials;
 
 /// Attributes of ICE (RFC 8445 section 16.1).
 const PRIORITY: Attribute = Attribute(0x0024);
@@ -110,5 +112,40 @@ async fn servers_elsewhere_take_the_place_of_the_own_one() {
     assert!(server["username"].as_str().is_some_and(|user| user.ends_with(":1001")), "{response}");
     let page = http(gateway.metrics, "GET /metrics HTTP/1.1", "").await;
     assert!(!page.contains("wst_"), "{page}");
+    gateway.stop().await;
+}
+
+/// The user name and password of a sign-in.
+async fn credential(client: &mut Client) -> (String, String) {
+    let response = client.request("session.refresh", json!({})).await;
+    let server = &response["result"]["iceServers"][0];
+    let text = |name: &str| server[name].as_str().unwrap_or_else(|| panic!("{response}")).to_owned();
+    (text("username"), text("credential"))
+}
+
+/// Whether this secret made it.
+fn made_with(secret: &str, (username, password): &(String, String)) -> bool {
+    let (expiry, user) = username.split_once(':').expect("a time and a name");
+    let made = time_limited_credentials(secret, user, expiry.parse().expect("it is a time"));
+    made == (username.clone(), password.clone())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn credentials_of_the_secret_before_are_still_good() {
+    let with = |secret: &str| Config { turn: Turn { secret: Some(secret.into()), ..config().turn }, ..config() };
+    let gateway = start_with(|config| *config = with("first")).await;
+    let mut client = Client::sign_in(gateway.http, "1001").await;
+    let mut made = vec![credential(&mut client).await];
+    for (secret, good) in [("second", [true, true].as_slice()), ("third", &[false, true, true])] {
+        assert!(!made_with(secret, made.last().expect("there is one")));
+        gateway.reload(&with(secret)).await;
+        let newest = credential(&mut client).await;
+        assert!(made_with(secret, &newest), "{newest:?}");
+        made.push(newest);
+        for ((user, password), good) in made.iter().zip(good) {
+            let allocated = turn_client::Client::udp(gateway.turn[0]).user(user, password).allocate();
+            assert_eq!(allocated.is_ok(), *good, "{secret} {allocated:?}");
+        }
+    }
     gateway.stop().await;
 }

@@ -1,5 +1,5 @@
-//! What both programs do the same way around the core: configuration layers, logs, metrics text, listeners, limits,
-//! signals.
+//! What both programs do the same way around the core: configuration layers, commands, logs, metrics text, listeners,
+//! limits, signals.
 //!
 //! Nothing here knows SIP, WebRTC media or TURN: a program brings its own configuration type, its own metrics and its
 //! own state machine.
@@ -7,8 +7,10 @@
 pub mod accept;
 pub mod config;
 pub mod epoll;
+pub mod firewall;
 pub mod http;
 pub mod limits;
+mod log_file;
 pub mod machine;
 pub mod metrics;
 pub mod program;

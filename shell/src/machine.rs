@@ -16,6 +16,11 @@ pub fn addresses() -> Vec<IpAddr> {
     }
 }
 
+/// Its own name.
+pub fn name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
 fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
     let v4 = address.as_sockaddr_in().map(|address| IpAddr::from(address.ip()));
     v4.or_else(|| address.as_sockaddr_in6().map(|address| IpAddr::from(address.ip())))

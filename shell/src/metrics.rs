@@ -6,6 +6,8 @@ use std::fmt::{Display, Write};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
+use crate::telemetry::lost_log_lines;
+
 /// What a metric is.
 #[derive(Clone, Copy, Debug)]
 pub enum Kind {
@@ -45,6 +47,12 @@ impl Exposition {
         if let Some(bytes) = resident_memory_bytes() {
             self.single(Kind::Gauge, name, "Resident memory of the process.", bytes);
         }
+    }
+
+    /// Log lines that no file took, as a counter.
+    pub fn lost_log_lines(&mut self, name: &str) {
+        let help = "Log lines that no file took, because the volume was full, slow or gone.";
+        self.single(Kind::Counter, name, help, lost_log_lines());
     }
 
     /// The page.

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt::Display;
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -11,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use crate::config::{ConfigError, to_toml};
+use crate::firewall::{self, Opening};
+use crate::http::ask_ready;
 use crate::signals::{self, Order};
 use crate::telemetry::{self, Log};
 
@@ -23,7 +26,7 @@ const MAX_RUNTIME_THREADS: usize = 4;
 #[derive(Clone, Debug, clap::Args)]
 pub struct Flags {
     /// TOML file; without it the embedded configuration is used. Environment variables override single values
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
     /// Checks the configuration and exits: 0 when it is good, 2 with the reason when it isn't
     #[arg(long)]
@@ -31,6 +34,19 @@ pub struct Flags {
     /// Prints the configuration in force, without secrets, and exits
     #[arg(long)]
     pub print_config: bool,
+    /// What to do; serve, when nothing is said.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What a program can do besides serving.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::Subcommand)]
+pub enum Command {
+    /// Asks the program that runs here with this configuration whether it is ready, and exits: 0 when it is, 1 with the
+    /// reason when it isn't
+    Health,
+    /// Prints who has to reach which addresses and ports, for firewalls, and exits
+    Firewall,
 }
 
 /// The section `[shutdown]` of a configuration.
@@ -56,6 +72,15 @@ pub trait Configuration: Serialize + Send + Sized + 'static {
 
     /// What it may need and this process can't get, if anything; a service may have other limits.
     fn shortage(&self) -> Option<String>;
+
+    /// The name of this instance among others of the same program; log files are in a folder of this name.
+    fn instance(&self) -> String;
+
+    /// Its listener without TLS that has `/ready`, if it has one.
+    fn health(&self) -> Option<SocketAddr>;
+
+    /// What firewalls have to let through.
+    fn openings(&self) -> Vec<Opening>;
 }
 
 /// Why a program doesn't start, or ends without being told to.
@@ -112,7 +137,7 @@ pub trait Service {
 
 /// The program `name` from here to its end. `run` serves until an order ends it.
 pub fn main<C: Configuration, E: Failure>(
-    name: &str,
+    name: &'static str,
     flags: &Flags,
     load: impl Fn() -> Result<C, ConfigError> + Send + 'static,
     run: impl AsyncFnOnce(C, mpsc::Receiver<Order<C>>) -> Result<(), E>,
@@ -126,24 +151,29 @@ pub fn main<C: Configuration, E: Failure>(
         return ExitCode::SUCCESS;
     }
     if flags.check_config {
-        return match config.check_files() {
-            Ok(()) => {
-                println!("The configuration is good.");
-                if let Some(problem) = config.shortage() {
-                    eprintln!("warning, unless the service has other limits than this shell: {problem}");
-                }
-                ExitCode::SUCCESS
-            }
-            Err(error) => bad_configuration(&error),
-        };
+        return check(&config);
     }
-    let level = telemetry::init(config.log());
+    match flags.command {
+        Some(Command::Health) => return health(name, &config),
+        Some(Command::Firewall) => {
+            print!("{}", firewall::table(&config.openings()));
+            return ExitCode::SUCCESS;
+        }
+        None => {}
+    }
+    let log = match telemetry::init(name, &config.instance(), config.log()) {
+        Ok(log) => log,
+        Err(error) => return bad_configuration(&error),
+    };
     let reload = move || {
         let config = load()?;
-        level.set(config.log());
+        log.set_level(config.log());
         Ok(config)
     };
-    match on_runtime(async || run(config, signals::listen(reload)?).await) {
+    match on_runtime(async || {
+        let orders = signals::listen(&config, reload)?;
+        run(config, orders).await
+    }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.is_configuration() => bad_configuration(&error),
         Err(error) => {
@@ -156,6 +186,32 @@ pub fn main<C: Configuration, E: Failure>(
 fn on_runtime<E: Failure>(run: impl AsyncFnOnce() -> Result<(), E>) -> Result<(), E> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_RUNTIME_THREADS);
     tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?.block_on(run())
+}
+
+fn check(config: &impl Configuration) -> ExitCode {
+    if let Err(error) = config.check_files() {
+        return bad_configuration(&error);
+    }
+    println!("The configuration is good.");
+    if let Some(problem) = config.shortage() {
+        eprintln!("warning, unless the service has other limits than this shell: {problem}");
+    }
+    ExitCode::SUCCESS
+}
+
+fn health(name: &str, config: &impl Configuration) -> ExitCode {
+    let answer = async {
+        let listen = config.health().ok_or("the configuration has no listener with /ready")?;
+        Ok::<_, Box<dyn Error>>(ask_ready(listen).await?)
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(answer)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{name}: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn bad_configuration(error: &impl Display) -> ExitCode {

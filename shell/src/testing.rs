@@ -30,6 +30,26 @@ pub fn signal(child: &Child, name: &str) {
     assert!(status.success());
 }
 
+/// A port of loopback that nobody listens at.
+pub fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+    listener.local_addr().expect("it is bound").port()
+}
+
+/// Looks again and again until it holds.
+pub fn until(mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < PATIENCE, "it doesn't hold in time");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Runs it again and again until it ends well.
+pub fn until_success(command: &mut Command) {
+    until(|| output(command).0 == Some(0));
+}
+
 /// Waits for the end; kills it when it takes too long.
 pub fn exit_code(mut child: Child) -> Option<i32> {
     let begun = Instant::now();

@@ -1,9 +1,10 @@
 //! The command line. What it says goes before the file and the environment.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
-use shell::config::{Network, Secret};
+use shell::config::{ConfigError, Network, Secret, UnreadableSecret};
 use shell::program::Flags;
 
 use crate::config::{Config, User};
@@ -12,7 +13,8 @@ use crate::config::{Config, User};
 ///
 /// Settings come from the command line, from environment variables (WST_LISTEN=192.0.2.1:3478), from the file of --config
 /// and from embedded defaults, in this order. A list that is given replaces the whole list. Passwords on the command line
-/// can be seen by other users of the machine; those in a file can't.
+/// can be seen by other users of the machine; those in a file can't. In the place of each secret `file:PATH` may stand: it
+/// is read from that file, and again when the file changes.
 #[derive(Clone, Debug, clap::Parser)]
 #[command(name = "webrtc-sip-turn", version)]
 pub struct Args {
@@ -39,7 +41,7 @@ pub struct Args {
     pub user: Vec<NameAndPassword>,
     /// Secret of time-limited credentials
     #[arg(long, value_name = "SHARED")]
-    pub secret: Option<Secret>,
+    pub secret: Option<Unread>,
     /// Range of peers that may be reached although it isn't public; may be given several times
     #[arg(long, value_name = "CIDR")]
     pub allow_peer: Vec<Network>,
@@ -65,11 +67,33 @@ impl FromStr for RelayPorts {
     }
 }
 
+/// A secret, or the file that it is read from each time the configuration is.
+#[derive(Clone)]
+pub struct Unread(String);
+
+impl fmt::Debug for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl From<&str> for Unread {
+    fn from(text: &str) -> Self {
+        Unread(text.to_owned())
+    }
+}
+
+impl Unread {
+    fn read(&self, key: &str) -> Result<Secret, ConfigError> {
+        self.0.parse().map_err(|error: UnreadableSecret| ConfigError::key(key, error.to_string()))
+    }
+}
+
 /// `NAME:PASSWORD`; the password may contain colons.
 #[derive(Clone, Debug)]
 pub struct NameAndPassword {
     name: String,
-    password: Secret,
+    password: Unread,
 }
 
 impl FromStr for NameAndPassword {
@@ -77,13 +101,16 @@ impl FromStr for NameAndPassword {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (name, password) = text.split_once(':').ok_or("expected a name and a password such as alice:secret")?;
-        Ok(NameAndPassword { name: name.to_owned(), password: Secret::from(password) })
+        Ok(NameAndPassword { name: name.to_owned(), password: password.into() })
     }
 }
 
 impl Args {
     /// Puts what was given over `config`.
-    pub(crate) fn apply(&self, config: &mut Config) {
+    ///
+    /// # Errors
+    /// The file of a secret can't be read.
+    pub(crate) fn apply(&self, config: &mut Config) -> Result<(), ConfigError> {
         replace(&mut config.listen, &self.listen);
         replace(&mut config.relay.ips, &self.relay_ip);
         replace(&mut config.relay.external_ips, &self.external_ip);
@@ -95,11 +122,13 @@ impl Args {
             config.auth.realm.clone_from(realm);
         }
         if let Some(secret) = &self.secret {
-            config.auth.secrets = vec![secret.clone()];
+            config.auth.secrets = vec![secret.read("auth.secrets")?];
         }
-        let users = self.user.iter().map(|user| User { name: user.name.clone(), password: user.password.clone() });
-        replace(&mut config.users, &users.collect::<Vec<_>>());
+        let user =
+            |user: &NameAndPassword| Ok(User { name: user.name.clone(), password: user.password.read("users")? });
+        replace(&mut config.users, &self.user.iter().map(user).collect::<Result<Vec<_>, ConfigError>>()?);
         config.workers = self.workers.unwrap_or(config.workers);
+        Ok(())
     }
 }
 
@@ -119,7 +148,7 @@ mod tests {
     fn config(line: &str) -> Config {
         let args = Args::try_parse_from(std::iter::once("turn").chain(line.split_whitespace())).unwrap();
         let mut config = Config::embedded();
-        args.apply(&mut config);
+        args.apply(&mut config).unwrap();
         config
     }
 

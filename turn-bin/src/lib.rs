@@ -17,6 +17,7 @@ mod fragmentation;
 mod http;
 mod limits;
 mod metrics;
+mod openings;
 mod relays;
 mod start;
 mod tcp;

@@ -1,14 +1,24 @@
 //! The program itself: exit statuses and signals.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 
-use shell::testing::{exit_code, output, signal};
+use shell::testing::{exit_code, free_port, output, signal, until, until_success};
 
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_webrtc-sip-turn"));
     command.args(["--listen", "127.0.0.1:0"]).env("WST_HTTP__LISTEN", "127.0.0.1:0").stdin(Stdio::null());
     command
+}
+
+/// Whether it has logged a line with some words by now.
+fn log_of(child: &mut Child) -> impl Fn(&str) -> bool + use<> {
+    let log = BufReader::new(child.stderr.take().expect("it is piped"));
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let logged = lines.clone();
+    std::thread::spawn(move || log.lines().map_while(Result::ok).for_each(|line| logged.lock().unwrap().push(line)));
+    move |words| lines.lock().unwrap().iter().any(|line: &String| line.contains(words))
 }
 
 #[test]
@@ -65,12 +75,64 @@ fn a_first_signal_drains_and_no_allocation_means_the_end() {
         let mut command = program();
         command.args(["--secret", "s"]).envs(environment).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program starts");
-        let log = BufReader::new(child.stderr.take().expect("it is piped"));
-        let mut lines = log.lines().map_while(Result::ok);
-        assert!(lines.any(|line| line.contains("TURN server started")));
+        let said = log_of(&mut child);
+        until(|| said("TURN server started"));
         signal(&child, "-HUP");
-        assert!(lines.any(|line| line.contains("configuration reloaded")));
+        until(|| said("configuration reloaded"));
         signal(&child, name);
         assert_eq!(exit_code(child), Some(0), "{name}");
     }
+}
+
+#[test]
+fn health_is_what_the_running_program_says() {
+    let listen = format!("127.0.0.1:{}", free_port());
+    let program = || {
+        let mut command = program();
+        command.args(["--secret", "s"]).env("WST_HTTP__LISTEN", &listen);
+        command
+    };
+    let (code, stdout, stderr) = output(program().arg("health"));
+    assert_eq!((code, stdout.as_str(), stderr.lines().count()), (Some(1), "", 1), "{stderr}");
+    assert!(stderr.contains(&listen), "{stderr}");
+    let running = program().stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts");
+    until_success(program().arg("health"));
+    signal(&running, "-TERM");
+    assert_eq!(exit_code(running), Some(0));
+    assert_eq!(output(program().arg("health")).0, Some(1));
+}
+
+#[test]
+fn firewalls_are_told_what_they_have_to_let_through() {
+    let (code, stdout, _) = output(program().args(["--secret", "s"]).arg("firewall"));
+    assert_eq!(code, Some(0));
+    assert_eq!(stdout, "Nothing: all of it is on loopback.\n");
+    let (_, stdout, _) =
+        output(program().args(["--listen", "192.0.2.1:443", "--relay-ip", "192.0.2.2", "--secret", "s", "firewall"]));
+    assert!(stdout.contains("192.0.2.1:443") && stdout.contains("192.0.2.2:49152-65535"), "{stdout}");
+}
+
+#[test]
+fn a_secret_in_a_file_is_read_again_when_the_file_changes() {
+    let file = std::env::temp_dir().join(format!("wst-secret-{}", std::process::id()));
+    let named = format!("file:{}", file.display());
+    let arguments = ["--secret", &named];
+    let (code, _, stderr) = output(program().args(arguments));
+    assert_eq!((code, stderr.lines().count()), (Some(2), 1));
+    assert!(stderr.starts_with(&format!("auth.secrets: {}: ", file.display())), "{stderr}");
+    std::fs::write(&file, "first\n").expect("there is room");
+    let (_, stdout, _) = output(program().args(arguments).arg("--print-config"));
+    assert!(stdout.contains(&named) && !stdout.contains("first"), "{stdout}");
+
+    let mut child = program().args(arguments).stderr(Stdio::piped()).spawn().expect("the program starts");
+    let said = log_of(&mut child);
+    until(|| said("TURN server started"));
+    std::fs::remove_file(&file).expect("it is ours");
+    until(|| said("the configuration wasn't reloaded"));
+    assert!(!said("configuration reloaded"), "what was there stays");
+    std::fs::write(&file, "second\n").expect("there is room");
+    until(|| said("configuration reloaded"));
+    signal(&child, "-TERM");
+    assert_eq!(exit_code(child), Some(0));
+    std::fs::remove_file(&file).expect("it is ours");
 }

@@ -28,7 +28,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         [first, second] => (Config::load(Some(first))?, Config::load(Some(second))?),
         _ => return Err("usage: two_nodes [FIRST.toml SECOND.toml]".into()),
     };
-    let _level = telemetry::init(&first_config.log);
+    let _level = telemetry::init("two_nodes", &first_config.node, &first_config.log);
     // Both show the same fingerprint, else the browser would begin a new DTLS handshake.
     let certificate = CertificateFile::new()?;
     for config in [&mut first_config, &mut second_config] {

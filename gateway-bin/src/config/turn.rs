@@ -64,7 +64,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
         return Err(ConfigError::key("turn.urls", "name what browsers can reach: 0.0.0.0 in turn.listen isn't it"));
     }
     // The settings have the same names there.
-    server_config(config, &Secret::from("-"), &[].into()).check().map_err(|error| error.in_section("turn"))
+    server_config(config, &["-".into()], &[].into()).check().map_err(|error| error.in_section("turn"))
 }
 
 /// RFC 7065 section 3.1, as far as a mistake is likely.

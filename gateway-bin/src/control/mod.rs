@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
-use webrtc_sip_core::gateway::{Answer, CallSnapshot, Gateway, GatewayEvent, GatewayStats};
+use webrtc_sip_core::gateway::{Answer, CallSnapshot, Gateway, GatewayEvent, GatewayStats, TurnAccess};
 use webrtc_sip_core::ids::{LinkId, RequestId, ShardId};
 use webrtc_sip_core::io::{FlowId, PacketBuf, SocketId};
 
@@ -77,6 +77,8 @@ pub(crate) enum Inside {
     Stats(oneshot::Sender<ControlStats>),
     /// New users from a reloaded configuration.
     Users(Arc<Users>),
+    /// What browsers are told of TURN, from a reloaded configuration.
+    TurnAccess(Option<TurnAccess>),
     /// Take no new calls.
     Drain,
     /// End everything.
@@ -277,6 +279,7 @@ impl Control {
             Inside::Answer(id, answer) => self.gateway.handle_answer(now, id, answer),
             Inside::Stats(reply) => self.collect_stats(reply, links.len(), outside_queue).await,
             Inside::Users(users) => self.users = users,
+            Inside::TurnAccess(turn) => self.gateway.handle_turn_access(now, turn),
             Inside::Drain => self.gateway.handle_drain(now),
             Inside::Shutdown => self.gateway.handle_shutdown(now),
             Inside::Snapshot(reply) => self.write_calls_down(now, reply),

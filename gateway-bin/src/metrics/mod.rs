@@ -1,10 +1,13 @@
-//! `GET /metrics` on its own listener, in the Prometheus text format.
+//! The listener for those who look after the gateway: `/metrics` in the Prometheus text format, `/ready`, `/isAlive`.
+
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use shell::http::{SharedPhase, is_alive, ready};
 use shell::metrics::Exposition;
 use tokio::sync::oneshot;
 
@@ -24,11 +27,21 @@ struct Page {
     turn: Option<turn_bin::Metrics>,
 }
 
-/// The listener's only path. `turn`: of the server in this process.
-pub(crate) fn router(config: &Config, control: ControlHandle, turn: Option<turn_bin::Metrics>) -> Router {
+/// Every path of the listener. `turn`: of the server in this process.
+pub(crate) fn router(
+    config: &Config,
+    control: ControlHandle,
+    turn: Option<turn_bin::Metrics>,
+    phase: Arc<SharedPhase>,
+) -> Router {
     let domain = config.sip.proxy.as_ref().map_or(&config.sip.domain, |proxy| &proxy.domain).clone();
     let page = Page { control, domain, max_sign_ins: config.limits.sign_ins, turn };
-    Router::new().route("/metrics", get(metrics)).with_state(page)
+    // Health is here too, where there is never TLS.
+    Router::new()
+        .route("/isAlive", get(is_alive))
+        .route("/ready", get(async move || ready(phase.get())))
+        .route("/metrics", get(metrics))
+        .with_state(page)
 }
 
 async fn metrics(State(page): State<Page>) -> Response {

@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-use config::{Environment, File, FileFormat};
+use config::{File, FileFormat, Value};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -73,11 +73,11 @@ impl Layers<'_> {
         environment: HashMap<String, String>,
     ) -> Result<T, ConfigError> {
         let middle = file.map_or_else(|| Ok(toml(self.without_file)), read)?;
-        let merged = config::Config::builder()
-            .add_source(toml(self.defaults))
-            .add_source(middle)
-            .add_source(self.environment(environment))
-            .build()
+        let builder = config::Config::builder().add_source(toml(self.defaults)).add_source(middle);
+        let merged = self
+            .overrides(environment)
+            .try_fold(builder, |builder, (key, value)| builder.set_override(key, value))
+            .and_then(|builder| builder.build())
             .map_err(|error| ConfigError::key("environment", one_line(&error.to_string())))?;
         serde_path_to_error::deserialize(merged).map_err(|error| {
             let key = error.path().to_string();
@@ -85,14 +85,17 @@ impl Layers<'_> {
         })
     }
 
-    fn environment(&self, variables: HashMap<String, String>) -> Environment {
-        let environment = Environment::with_prefix(self.prefix)
-            .prefix_separator("_")
-            .separator("__")
-            .try_parsing(true)
-            .list_separator(",")
-            .source(Some(variables));
-        self.list_keys.iter().fold(environment, |environment, key| environment.with_list_parse_key(key))
+    /// Our variables as keys and values. A value stays text until it is known what it has to be: a password may consist of
+    /// digits. An empty list is one without elements.
+    fn overrides(&self, variables: HashMap<String, String>) -> impl Iterator<Item = (String, Value)> {
+        variables.into_iter().filter_map(|(name, text)| {
+            let key = name.strip_prefix(self.prefix)?.strip_prefix('_')?.to_lowercase().replace("__", ".");
+            let value = match self.list_keys.contains(&key.as_str()) {
+                true => text.split(',').filter(|_| !text.is_empty()).map(str::to_owned).collect::<Vec<_>>().into(),
+                false => text.into(),
+            };
+            Some((key, value))
+        })
     }
 }
 
@@ -184,6 +187,8 @@ mod tests {
         let named = named.unwrap();
         assert_eq!((named.name.as_str(), named.inner.ports), ("default", vec![2, 3]));
         assert_eq!(overridden.unwrap().inner.ports, [4, 5]);
+        let digits = load(None, &[("X_INNER__PORTS", ""), ("X_INNER__PASSWORD", "0123"), ("X_NAME", "true")]).unwrap();
+        assert_eq!((digits.inner.ports, digits.inner.password.reveal(), &*digits.name), (vec![], "0123", "true"));
         assert!(broken.contains("shell-layers") && !broken.contains('\n'), "{broken}");
     }
 

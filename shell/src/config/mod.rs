@@ -1,7 +1,9 @@
 //! Configuration: embedded defaults, a TOML file, and environment variables over both.
 
 mod layers;
+mod secret_files;
 mod values;
 
 pub use layers::{ConfigError, Layers, environment, to_toml, within};
-pub use values::{Network, NotANetwork, Secret};
+pub(crate) use secret_files::SecretFiles;
+pub use values::{Network, NotANetwork, Secret, UnreadableSecret};

@@ -1,6 +1,7 @@
 //! Types of single values: secrets, networks.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -8,27 +9,55 @@ use aws_lc_rs::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 use webrtc_sip_core::net::IpNetwork;
 
-/// Text that is never printed.
+/// What a secret that is in a file begins with; the path follows.
+pub(super) const IN_FILE: &str = "file:";
+
+/// Text that is never printed. Where a configuration says `file:PATH`, it is what that file holds.
 #[derive(Clone, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
+#[serde(try_from = "String")]
+pub struct Secret {
+    text: String,
+    file: Option<PathBuf>,
+}
 
 impl Secret {
     /// The text, for the one place that needs it.
     pub fn reveal(&self) -> &str {
-        &self.0
+        &self.text
     }
 
     /// Whether this is it; how long that takes doesn't tell how much of it is right.
     pub fn is(&self, text: &str) -> bool {
-        let [ours, given] = [&self.0, text].map(|text| digest(&SHA256, text.as_bytes()));
+        let [ours, given] = [&self.text, text].map(|text| digest(&SHA256, text.as_bytes()));
         verify_slices_are_equal(ours.as_ref(), given.as_ref()).is_ok()
     }
 }
 
+/// What a configuration says: the secret, or where it is.
+impl FromStr for Secret {
+    type Err = UnreadableSecret;
+
+    fn from_str(text: &str) -> Result<Self, UnreadableSecret> {
+        let Some(file) = text.strip_prefix(IN_FILE).map(PathBuf::from) else { return Ok(text.into()) };
+        let read = std::fs::read_to_string(&file);
+        let text = read.map_err(|error| UnreadableSecret { file: file.clone(), problem: error.to_string() })?;
+        // Editors end every line.
+        Ok(Secret { text: text.trim_end_matches(['\r', '\n']).to_owned(), file: Some(file) })
+    }
+}
+
+impl TryFrom<String> for Secret {
+    type Error = UnreadableSecret;
+
+    fn try_from(text: String) -> Result<Self, UnreadableSecret> {
+        text.parse()
+    }
+}
+
+/// The secret itself.
 impl From<&str> for Secret {
     fn from(text: &str) -> Self {
-        Secret(text.to_owned())
+        Secret { text: text.to_owned(), file: None }
     }
 }
 
@@ -40,8 +69,19 @@ impl fmt::Debug for Secret {
 
 impl Serialize for Secret {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str("***")
+        match &self.file {
+            Some(file) => serializer.collect_str(&format_args!("{IN_FILE}{}", file.display())),
+            None => serializer.serialize_str("***"),
+        }
     }
+}
+
+/// The file of a secret can't be read.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{}: {problem}", .file.display())]
+pub struct UnreadableSecret {
+    file: PathBuf,
+    problem: String,
 }
 
 /// An address range in CIDR notation, or one address.
@@ -82,3 +122,23 @@ impl From<Network> for String {
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("expected an address range such as 10.0.0.0/8")]
 pub struct NotANetwork;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_in_a_file_is_what_the_file_holds() {
+        let file = std::env::temp_dir().join(format!("shell-secret-{}", std::process::id()));
+        let named = format!("file:{}", file.display());
+        std::fs::write(&file, "open sesame\r\n").unwrap();
+        let secret: Secret = named.parse().unwrap();
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(secret.reveal(), "open sesame");
+        assert_eq!(serde_json::to_value(&secret).unwrap(), named.as_str(), "where it is can be read again");
+        let error = named.parse::<Secret>().unwrap_err().to_string();
+        assert!(error.starts_with(&file.display().to_string()), "{error}");
+        assert_eq!("open sesame".parse::<Secret>().unwrap().reveal(), "open sesame");
+        assert_eq!(serde_json::to_value(Secret::from("open sesame")).unwrap(), "***");
+    }
+}

@@ -9,6 +9,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use shell::config::Layers;
+use shell::firewall::Opening;
+use shell::machine;
 use shell::program::Configuration;
 
 mod check;
@@ -24,7 +26,7 @@ pub use tenants::Tenant;
 
 use crate::args::Args;
 use crate::connections::load_tls;
-use crate::limits;
+use crate::{limits, openings};
 
 const LAYERS: Layers<'static> = Layers {
     defaults: include_str!("defaults.toml"),
@@ -185,7 +187,7 @@ impl Config {
 fn load(args: &Args, environment: HashMap<String, String>) -> Result<Config, ConfigError> {
     let file: Option<&Path> = args.flags.config.as_deref();
     let mut config: Config = LAYERS.load(file, environment)?;
-    args.apply(&mut config);
+    args.apply(&mut config)?;
     config.check()?;
     Ok(config)
 }
@@ -201,6 +203,18 @@ impl Configuration for Config {
 
     fn shortage(&self) -> Option<String> {
         limits::shortage_of(self)
+    }
+
+    fn instance(&self) -> String {
+        machine::name()
+    }
+
+    fn health(&self) -> Option<SocketAddr> {
+        self.http.listen
+    }
+
+    fn openings(&self) -> Vec<Opening> {
+        openings::of(self)
     }
 }
 

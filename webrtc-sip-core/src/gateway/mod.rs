@@ -282,6 +282,12 @@ impl Gateway {
         }
     }
 
+    /// Replaces what browsers are told of TURN, from the next sign-in on.
+    pub fn handle_turn_access(&mut self, now: Instant, turn: Option<TurnAccess>) {
+        self.clock(now);
+        self.config.turn = turn;
+    }
+
     // Ending
 
     /// Stops taking sign-ins and calls; calls in progress go on. `GatewayEvent::Drained` follows when none is left.
