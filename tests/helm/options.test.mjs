@@ -90,7 +90,7 @@ test('an option of another type is refused by name', async () => {
     if (option.startsWith('deployment.ingress.tls')) continue;
     assert.ok(said.includes(`- ${option}: `), `${option}: ${said}`);
   }
-  const more = { 'gateway.replicas': '1', 'gateway.workersCount': 1.5, 'coturn.port': 70000, 'gateway.logPath': 'log', 'coturn.budget.minAvailable': 'half', 'gateway.voiceSipProxy': 'a;transport=sctp', 'gateway.resources.requests.cpu': '800m', 'deployment.ingress.tls': 'secret' };
+  const more = { 'gateway.replicas': '1', 'gateway.workersCount': 1.5, 'coturn.port': 70000, 'gateway.logPath': 'log', 'coturn.budget.minAvailable': 'half', 'gateway.voiceSipProxy': 'a;transport=sctp', 'gateway.resources.requests.cpu': '800m', 'deployment.ingress.tls': 'secret', 'monitoring.alertFor': { 'webrtc-gateway-signin': '1m' } };
   const again = await refusal(more);
   for (const option of Object.keys(more)) assert.ok(again.includes(`- ${option}: `), `${option}: ${again}`);
 });

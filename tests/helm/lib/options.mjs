@@ -73,6 +73,8 @@ export const ROWS = [
   ['monitoring.prometheusMetrics', true, at(COMMON, 'PodMonitor/webrtc-gateway'), 'spec.podMetricsEndpoints', [{ port: 'metrics', path: '/metrics', interval: '30s' }], MONITORED],
   ['monitoring.prometheusMetrics', true, at(COMMON, 'PodMonitor/webrtc-coturn'), 'spec.selector.matchLabels.servicename', 'webrtc-coturn', MONITORED],
   ['monitoring.prometheusAlerts', true, ALERTS, 'spec.groups.0.name', 'webrtc-gateway', MONITORED],
+  ['monitoring.alertFor', { 'webrtc-gateway-signins': '30m' }, ALERTS, 'spec.groups.0.rules.0.for', '30m', { ...MONITORED, 'monitoring.prometheusAlerts': true }],
+  ['monitoring.alertFor', { 'webrtc-gateway-signins': '30m' }, ALERTS, 'spec.groups.0.rules.4.for', '5m', { ...MONITORED, 'monitoring.prometheusAlerts': true }],
 
   // image
   ...both('image.imagePullSecrets', ['one', 'two'], `${POD}.imagePullSecrets`, [{ name: 'one' }, { name: 'two' }]),

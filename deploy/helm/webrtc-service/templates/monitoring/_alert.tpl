@@ -2,7 +2,7 @@
 {{- define "webrtc.alert" -}}
 - alert: {{ index . 1 }}
   expr: {{ index . 4 | quote }}
-  for: {{ index . 3 }}
+  for: {{ get ((index . 0).Values.monitoring.alertFor | default dict) (index . 1) | default (index . 3) }}
   labels:
     severity: {{ index . 2 }}
     {{- with (index . 0).Values.labels.alerts }}
