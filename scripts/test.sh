@@ -75,6 +75,8 @@ count 0 0
 if [ "$status" -eq 0 ]; then
   part 'chart webrtc-service' npm test --prefix tests/helm
   node_counts
+  part 'monitoring' npm test --prefix tests/monitoring
+  node_counts
   part 'real peers' node tests/real-peers/run.mjs
   node_counts
   part 'soak' target/checked/soak

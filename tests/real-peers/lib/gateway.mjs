@@ -74,6 +74,8 @@ export async function gateway({ routes = [], proxy, addresses = ['127.0.0.1'], t
     get,
     sip: `127.0.0.1:${sip}`,
     sipPort: sip,
+    metricsAddress: `127.0.0.1:${metrics}`,
+    pid: child.child.pid,
     log: () => child.output,
     tail: () => child.tail(),
     running: () => !child.result,

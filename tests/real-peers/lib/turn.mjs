@@ -22,6 +22,8 @@ export async function turnServer({ port } = {}) {
   });
   return {
     port,
+    metricsAddress: `127.0.0.1:${http}`,
+    pid: child.child.pid,
     url: (transport) => `turn:127.0.0.1:${port}?transport=${transport}`,
     /** The sum of a metric's samples. */
     async metric(name) {

@@ -1,14 +1,12 @@
-// Alerts and dashboards.
+// The chart's alerts and dashboards, held against promtool.
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 
-import { NAMESPACE, render } from './lib/helm.mjs';
-import { object } from './lib/objects.mjs';
-import { run, temporaryFolder } from './lib/process.mjs';
-
-const MONITORED = { 'deployment.type': 'infra', monitoring: { enabled: true, dashboards: true, prometheusMetrics: true, prometheusAlerts: true } };
+import { NAMESPACE } from '../helm/lib/helm.mjs';
+import { run, temporaryFolder } from '../real-peers/lib/process.mjs';
+import { asked, dashboards, rules } from './lib/chart.mjs';
 
 /** Series that must raise an alert, and ones that must not, from the start and every minute; labels that the alert has. */
 const POD = { namespace: NAMESPACE, pod: 'p' };
@@ -29,10 +27,10 @@ const ALERTS = {
 const selector = (name, labels) => `${name}{${Object.entries(labels).map(([label, value]) => `${label}="${value}"`).join(',')}}`;
 
 test('each alert is raised when it must, and not before', async () => {
-  const rules = object(await render(MONITORED), 'PrometheusRule', 'webrtc-alerts').spec;
-  const every = rules.groups.flatMap((group) => group.rules);
+  const shipped = await rules();
+  const every = shipped.groups.flatMap((group) => group.rules);
   assert.deepEqual(every.map(({ alert }) => alert).sort(), Object.keys(ALERTS).sort());
-  const folder = temporaryFolder();
+  const folder = temporaryFolder('rules');
   const [rulesFile, testsFile] = ['rules.json', 'tests.json'].map((name) => path.join(folder, name));
   const tests = every.flatMap(({ alert: alertname, labels: { severity }, annotations, for: wait }) => {
     const { metric, labels, bad, good, beside = {}, alert = labels } = ALERTS[alertname];
@@ -47,37 +45,31 @@ test('each alert is raised when it must, and not before', async () => {
       { interval: '1m', input_series: series(bad).map((one) => ({ ...one, series: one.series.replace(NAMESPACE, 'elsewhere') })), alert_rule_test: [check(30, [])] },
     ];
   });
-  writeFileSync(rulesFile, JSON.stringify(rules));
+  writeFileSync(rulesFile, JSON.stringify(shipped));
   writeFileSync(testsFile, JSON.stringify({ rule_files: [rulesFile], evaluation_interval: '1m', tests }));
-  for (const args of [['check', 'rules', rulesFile], ['test', 'rules', testsFile]]) {
-    const { stdout, stderr, status } = await run('promtool', args);
-    assert.equal(status, 0, stdout + stderr);
-  }
+  await run('promtool', ['check', 'rules', rulesFile]);
+  await run('promtool', ['test', 'rules', testsFile]);
 });
 
 test('the alerts of the guide have its names and severities', async () => {
-  const { groups } = object(await render(MONITORED), 'PrometheusRule', 'webrtc-alerts').spec;
+  const { groups } = await rules();
   const severity = Object.fromEntries(groups.flatMap(({ rules }) => rules).map(({ alert, labels }) => [alert, labels.severity]));
   for (const name of ['webrtc-gateway-signins', 'webrtc-gateway-gauth', 'webrtc-gateway-gws', 'webrtc-gateway-es']) assert.equal(severity[name], 'warning');
 });
 
 test('dashboards are whole, and ask by expressions that Prometheus can read', async () => {
-  const maps = (await render(MONITORED)).filter(({ kind }) => kind === 'ConfigMap');
-  assert.equal(maps.length, 2);
+  const every = await dashboards();
+  assert.equal(every.length, 2);
   const expressions = [];
-  for (const { data } of maps) {
-    for (const [name, text] of Object.entries(data)) {
-      const dashboard = JSON.parse(text);
-      assert.match(name, /^webrtc-.*\.json$/);
-      assert.equal(new Set(dashboard.panels.map(({ id }) => id)).size, dashboard.panels.length);
-      for (const { title, targets } of dashboard.panels) {
-        assert.ok(title && targets.length > 0);
-        for (const { expr } of targets) expressions.push(expr.replaceAll('$namespace', NAMESPACE));
-      }
+  for (const { name, dashboard } of every) {
+    assert.match(name, /^webrtc-.*\.json$/);
+    assert.equal(new Set(dashboard.panels.map(({ id }) => id)).size, dashboard.panels.length);
+    for (const { title, targets } of dashboard.panels) {
+      assert.ok(title && targets.length > 0);
+      for (const { expr } of targets) expressions.push(asked(expr));
     }
   }
-  const file = path.join(temporaryFolder(), 'rules.json');
+  const file = path.join(temporaryFolder('dashboards'), 'rules.json');
   writeFileSync(file, JSON.stringify({ groups: [{ name: 'dashboards', rules: expressions.map((expr, index) => ({ record: `panel:${index}`, expr })) }] }));
-  const { stdout, stderr, status } = await run('promtool', ['check', 'rules', file]);
-  assert.equal(status, 0, stdout + stderr);
+  await run('promtool', ['check', 'rules', file]);
 });
