@@ -47,6 +47,7 @@ if [ "$what" = test ]; then
   need espeak-ng espeak-ng
   need ip iproute2
   need openssl openssl
+  need systemd-analyze systemd
   need prometheus prometheus
   need promtool prometheus
   # The speech score is a C extension, built on the spot for the Python that will load it.

@@ -73,6 +73,7 @@ part 'optimised build' cargo build --profile checked --package gateway-bin --pac
   --package benches --bin webrtc-sip-gateway --bin webrtc-sip-turn --bin two_nodes --bin soak --quiet
 count 0 0
 if [ "$status" -eq 0 ]; then
+  check 'systemd units' scripts/check-units.sh
   part 'chart webrtc-service' npm test --prefix tests/helm
   node_counts
   part 'monitoring' npm test --prefix tests/monitoring
