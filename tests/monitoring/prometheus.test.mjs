@@ -2,12 +2,11 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 
-import { render } from '../helm/lib/helm.mjs';
 import { gateway } from '../real-peers/lib/gateway.mjs';
 import { sleep, until } from '../real-peers/lib/process.mjs';
 import { check, once } from '../real-peers/lib/suite.mjs';
 import { turnServer } from '../real-peers/lib/turn.mjs';
-import { asked, dashboards, metricNames, rules, targets } from './lib/chart.mjs';
+import { asked, dashboards, metricNames, rules, scaling, targets } from './lib/chart.mjs';
 import { signIn } from './lib/client.mjs';
 import { prometheus } from './lib/prometheus.mjs';
 
@@ -25,8 +24,7 @@ check('Prometheus scrapes both programs, and knows every metric that is asked fo
   for (const { lastError, labels } of await watcher.targets()) assert.equal(lastError, '', labels.job);
 
   const known = await watcher.metrics();
-  const scaling = (await render({ 'deployment.type': 'all', 'deployment.color': 'blue', 'deployment.keda': true })).filter(({ kind }) => kind === 'ScaledObject');
-  for (const [what, text] of Object.entries({ alerts: await rules(), dashboards: await dashboards(), scaling })) {
+  for (const [what, text] of Object.entries({ alerts: await rules(), dashboards: await dashboards(), scaling: await scaling() })) {
     const names = metricNames(JSON.stringify(text));
     assert.ok(names.length > 0, what);
     assert.deepEqual(names.filter((name) => !known.includes(name)), [], what);

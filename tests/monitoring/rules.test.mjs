@@ -4,9 +4,8 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 
-import { NAMESPACE } from '../helm/lib/helm.mjs';
 import { run, temporaryFolder } from '../real-peers/lib/process.mjs';
-import { asked, dashboards, rules } from './lib/chart.mjs';
+import { asked, dashboards, NAMESPACE, rules } from './lib/chart.mjs';
 
 /** Series that must raise an alert, and ones that must not, from the start and every minute; labels that the alert has. */
 const POD = { namespace: NAMESPACE, pod: 'p' };

@@ -2,11 +2,19 @@
 import { NAMESPACE, render } from '../../helm/lib/helm.mjs';
 import { object } from '../../helm/lib/objects.mjs';
 
+export { NAMESPACE };
+
 const MONITORED = { 'deployment.type': 'infra', monitoring: { enabled: true, dashboards: true, prometheusMetrics: true, prometheusAlerts: true } };
 
 /** The rules of its PrometheusRule. */
 export async function rules(options = {}) {
   return object(await render({ ...MONITORED, ...options }), 'PrometheusRule', 'webrtc-alerts').spec;
+}
+
+/** The queries by which KEDA scales gateways. */
+export async function scaling() {
+  const objects = await render({ 'deployment.type': 'all', 'deployment.color': 'blue', 'deployment.keda': true });
+  return objects.filter(({ kind }) => kind === 'ScaledObject').flatMap(({ spec }) => spec.triggers).flatMap(({ metadata }) => metadata.query ?? []);
 }
 
 /** Its dashboards, as Grafana would read them: `{ name, dashboard }` each. */

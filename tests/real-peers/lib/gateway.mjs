@@ -28,6 +28,7 @@ export function configuration({
   turn,
   tls,
   limits = {},
+  users = USERS,
 }) {
   return [
     table('', { node }),
@@ -41,7 +42,7 @@ export function configuration({
     ...(tls ? [table('[turn.tls]', tls)] : []),
     table('[demo]', { test_numbers: true }),
     table('[limits]', limits),
-    ...Object.entries(USERS).map(([name, password]) =>
+    ...Object.entries(users).map(([name, password]) =>
       table('[[users]]', { name, password, display_name: `Demo ${name}`, ...(proxy ? { sip_user: name, sip_password: password } : {}) }),
     ),
   ].join('\n');
@@ -50,9 +51,9 @@ export function configuration({
 /**
  * Starts it and waits until it is ready. `routes`: `{ numbers, target, tcp }`; `proxy`: `{ target, tcp, domain }`;
  * `addresses`: where SIP listens; `trusted`: further networks that may call; `media`, `limits`: settings of those tables; `turn`:
- * settings made from the port that its TURN server is on, `tls`: the files of that server's certificate.
+ * settings made from the port that its TURN server is on, `tls`: the files of that server's certificate; `users`: passwords by names.
  */
-export async function gateway({ routes = [], proxy, addresses = ['127.0.0.1'], trusted = [], media = {}, limits = {}, turn = () => ({}), tls } = {}) {
+export async function gateway({ routes = [], proxy, addresses = ['127.0.0.1'], trusted = [], media = {}, limits = {}, turn = () => ({}), tls, users } = {}) {
   const binary = program('webrtc-sip-gateway', process.env.GATEWAY);
   const http = await freePort();
   const metrics = await freePort();
@@ -61,7 +62,7 @@ export async function gateway({ routes = [], proxy, addresses = ['127.0.0.1'], t
   const rtp = await freePorts(200);
   const turnSettings = { listen: [`127.0.0.1:${turnPort}`], ...turn(turnPort) };
   const file = path.join(temporaryFolder('gateway'), 'gateway.toml');
-  writeFileSync(file, configuration({ http, metrics, sip, rtp, addresses, trusted, routes, proxy, media, turn: turnSettings, tls, limits }));
+  writeFileSync(file, configuration({ http, metrics, sip, rtp, addresses, trusted, routes, proxy, media, turn: turnSettings, tls, limits, users }));
   const child = new ChildProcess('gateway', binary, ['--config', file], { env: { WSG_LOG__LEVEL: process.env.GATEWAY_LOG ?? 'info' } });
   const url = `http://127.0.0.1:${http}`;
   const get = (where) => fetch(`${url}${where}`, { signal: AbortSignal.timeout(2_000) });
