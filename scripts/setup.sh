@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what is missing, on a bare Debian 12 with a Rust toolchain: `setup.sh run` what building and running takes,
-# `setup.sh test` also what the tests call: browsers, SIP phones, a proxy, speech tools. Says nothing when all is there.
+# `setup.sh test` also what the tests call: browsers, SIP phones, a proxy, speech tools, Prometheus. Says nothing when all is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 what=${1:-test}

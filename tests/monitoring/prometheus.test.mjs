@@ -34,7 +34,7 @@ check('Prometheus scrapes both programs, and knows every metric that is asked fo
 check('each panel has something to show', async (test, use) => {
   const watcher = await use(prometheus({ targets: targets(await programs()) }));
   // Rates take two scrapes.
-  await until('two scrapes', 15_000, async () => (await watcher.query('count_over_time(up[1m]) >= 2')).length === 2);
+  await until('two scrapes', 15_000, async () => (await watcher.query('sum_over_time(up[1m]) >= 2')).length === 2);
   const empty = [];
   for (const { dashboard } of await dashboards()) {
     for (const { title, targets: queries } of dashboard.panels) {

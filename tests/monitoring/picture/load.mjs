@@ -1,7 +1,7 @@
 // A little load, without browsers: users who sign in and call the built-in numbers, and clients of the TURN server.
-import { SECRET } from '../../real-peers/lib/turn.mjs';
 import { freePorts } from '../../real-peers/lib/ports.mjs';
 import { ChildProcess, sleep } from '../../real-peers/lib/process.mjs';
+import { SECRET } from '../../real-peers/lib/turn.mjs';
 import { signIn } from '../lib/client.mjs';
 
 export const USERS = Object.fromEntries(Array.from({ length: 12 }, (_, index) => [`user${index + 1}`, `password${index + 1}`]));
