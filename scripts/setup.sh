@@ -49,6 +49,10 @@ if [ "$what" = test ]; then
   need openssl openssl
   need systemd-analyze systemd
   need prometheus prometheus
+  need buildah buildah
+  need podman podman
+  need runc runc
+  need strip binutils
   need promtool prometheus
   # The speech score is a C extension, built on the spot for the Python that will load it.
   python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
