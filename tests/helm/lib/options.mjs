@@ -1,210 +1,86 @@
-// Where each option of webrtc-service must appear: option, value, object, path in it, what stands there. A value of
-// another type than the schema's would be refused, so a row also shows that the option is taken.
+// What a chart's options are, and whether each has its effect.
+import assert from 'node:assert/strict';
 
-// Objects by the step that brings them.
-const GATEWAY = { type: 'gateway', color: 'blue', object: 'Deployment/webrtc-gateway-blue' };
-const COTURN = { type: 'coturn', color: 'blue', object: 'Deployment/webrtc-coturn-blue' };
-const IN = { gateway: GATEWAY, coturn: COTURN };
-const at = (step, object) => ({ ...step, object });
-const COMMON = { type: 'infra', color: '' };
-const INFRA = { type: 'infra', color: 'blue' };
-const CUTOVER = { type: 'cutover', color: 'blue', object: 'Ingress/webrtc-ingress-int' };
-const TURN_SERVICE = at(INFRA, 'Service/webrtc-coturn-service-blue');
-const scaled = (component) => at(IN[component], `ScaledObject/webrtc-${component}-blue`);
-const ALERTS = at(COMMON, 'PrometheusRule/webrtc-alerts');
+import { container, environment } from './objects.mjs';
+import { each } from './queue.mjs';
 
-const POD = 'spec.template.spec';
-const CONTAINER = `${POD}.containers.0`;
-const both = (option, value, path, expected, more) => [[option, value, GATEWAY, path, expected, more], [option, value, COTURN, path, expected, more]];
-/** A row for each component; `rows` makes them from its name. */
-const each = (rows) => ['gateway', 'coturn'].flatMap(rows);
-const variable = (name) => `env.${name}`;
+/**
+ * The options of the schema: path, schema without references, whether it is a leaf or a closed map, and whether it is in one
+ * of several forms, of which the schema can't say which was meant. Maps whose keys are free are one option.
+ */
+export function options(chart) {
+  const schema = JSON.parse(chart.file('values.schema.json'));
+  const under = (node, path, unsure) => {
+    const resolved = node.$ref ? schema.definitions[node.$ref.split('/').at(-1)] : node;
+    const isClosed = (one) => one.properties && one.additionalProperties === false;
+    const closed = [resolved, ...(resolved.anyOf ?? [])].find(isClosed);
+    const among = unsure || Boolean(resolved.anyOf);
+    const below = Object.entries(closed?.properties ?? {}).flatMap(([name, child]) => under(child, [...path, name], among));
+    return [{ option: path.join('.'), schema: resolved, leaf: below.length === 0, closed: Boolean(closed), unsure: among }, ...below];
+  };
+  return under(schema, [], false).filter(({ option }) => option && option !== 'global');
+}
 
-const MONITORED = { 'monitoring.enabled': true };
-const KEDA = { 'deployment.keda': true };
-const TOLERATION = { key: 'pool', operator: 'Exists', effect: 'NoSchedule' };
-const AFFINITY = { podAntiAffinity: { preferredDuringSchedulingIgnoredDuringExecution: [] } };
-const PVC = { pvcName: 'log-pvc', volumeName: 'log-volume', volumeSpec: { nfs: { server: '192.0.2.7', path: '/logs' } } };
-const SPREAD = [{ topologyKey: 'rack', maxSkew: 2, whenUnsatisfiable: 'DoNotSchedule', labelSelector: { matchLabels: { a: 'b' } } }];
-const PEERS = [{ namespaceSelector: { matchLabels: { a: 'b' } } }];
-const PARENTS = [{ name: 'web', namespace: 'ingress' }];
+const byName = (list = []) => Object.fromEntries(list.map((one) => [one.name, one]));
 
-export const ROWS = [
-  // deployment
-  ['deployment.type', 'coturn', COTURN, 'metadata.name', 'webrtc-coturn-blue'],
-  ['deployment.color', 'green', { type: 'gateway', color: 'green', object: 'Deployment/webrtc-gateway-green' }, variable('WSG_COLOUR'), 'green'],
-  ...both('deployment.namespace', 'production', 'metadata.namespace', 'production'),
-  ...both('deployment.priorityClassName', 'high', `${POD}.priorityClassName`, 'high'),
-  ...both('deployment.nodeSelector', { pool: 'general' }, `${POD}.nodeSelector`, { pool: 'general' }),
-  ...both('deployment.tolerations', [TOLERATION], `${POD}.tolerations`, [TOLERATION]),
-  ...both('deployment.affinity', AFFINITY, `${POD}.affinity`, AFFINITY),
-  ...both('deployment.topologySpread', SPREAD, `${POD}.topologySpreadConstraints`, SPREAD),
-  ...both('deployment.dnsPolicy', 'Default', `${POD}.dnsPolicy`, 'Default'),
-  ...both('deployment.dnsConfig', { options: [{ name: 'ndots', value: '3' }] }, `${POD}.dnsConfig`, { options: [{ name: 'ndots', value: '3' }] }),
-  ['deployment.ingress.domain', 'example.net', CUTOVER, 'spec.rules.0.host', 'webrtc-test.example.net'],
-  ['deployment.ingress.className', 'nginx', CUTOVER, 'spec.ingressClassName', 'nginx'],
-  ['deployment.ingress.annotations', { 'kubernetes.io/ingress.class': 'nginx01' }, CUTOVER, ['metadata', 'annotations', 'kubernetes.io/ingress.class'], 'nginx01'],
-  ['deployment.ingress.annotations', { 'nginx.ingress.kubernetes.io/session-cookie-path': '/; Secure' }, CUTOVER, ['metadata', 'annotations', 'nginx.ingress.kubernetes.io/session-cookie-path'], '/; Secure'],
-  ['deployment.ingress.tls.secretName', 'tls', CUTOVER, 'spec.tls', [{ secretName: 'tls', hosts: ['webrtc-test.example.com', 'webrtc.example.com'] }]],
-  ['deployment.ingress.tls.hosts', ['a.example.com'], CUTOVER, 'spec.tls.0.hosts', ['a.example.com']],
-  ['deployment.ingress.tls', [{ secretName: 'one' }, { secretName: 'two', hosts: ['b'] }], CUTOVER, 'spec.tls.1', { secretName: 'two', hosts: ['b'] }],
-  ['deployment.gatewayApi.enabled', true, at(CUTOVER, 'HTTPRoute/webrtc'), 'spec.hostnames', ['webrtc.example.com'], { 'deployment.gatewayApi.parentRefs': PARENTS }],
-  ['deployment.gatewayApi.parentRefs', PARENTS, at(CUTOVER, 'HTTPRoute/webrtc'), 'spec.parentRefs', PARENTS, { 'deployment.gatewayApi.enabled': true }],
-  ['deployment.gatewayApi.sessionPersistence', true, at(CUTOVER, 'HTTPRoute/webrtc'), 'spec.rules.0.sessionPersistence.sessionName', 'WSGINGRESS', { 'deployment.gatewayApi.enabled': true, 'deployment.gatewayApi.parentRefs': PARENTS }],
-  ['deployment.networkPolicy.enabled', false, at(INFRA, 'NetworkPolicy/webrtc-gateway-blue'), null],
-  ['deployment.networkPolicy.httpFrom', PEERS, at(INFRA, 'NetworkPolicy/webrtc-gateway-blue'), 'spec.ingress.0.from', PEERS],
-  ['deployment.networkPolicy.metricsFrom', PEERS, at(INFRA, 'NetworkPolicy/webrtc-gateway-blue'), 'spec.ingress.1.from', PEERS],
-  ['deployment.networkPolicy.metricsFrom', PEERS, at(INFRA, 'NetworkPolicy/webrtc-coturn-blue'), 'spec.ingress.1.from', PEERS],
-  ['deployment.networkPolicy.sipFrom', PEERS, at(INFRA, 'NetworkPolicy/webrtc-gateway-blue'), 'spec.ingress.2.from', PEERS],
-  ...each((component) => [
-    ['deployment.keda', true, scaled(component), 'spec.scaleTargetRef.name', `webrtc-${component}-blue`],
-    ['deployment.keda', true, IN[component], 'spec.replicas', undefined],
-    ['deployment.hpa', true, at(IN[component], `HorizontalPodAutoscaler/webrtc-${component}-blue`), 'spec.metrics.0.resource', { name: 'cpu', target: { type: 'Utilization', averageUtilization: 60 } }],
-    ['deployment.hpa', true, IN[component], 'spec.replicas', undefined],
-  ]),
-  ['deployment.coturnDeployment', 'internal', TURN_SERVICE, 'spec.loadBalancerIP', undefined, { 'coturn.lbIpBlue': '192.0.2.1' }],
-  ['deployment.coturnDeployment', 'external', TURN_SERVICE, 'spec.loadBalancerIP', '192.0.2.1', { 'coturn.lbIpBlue': '192.0.2.1' }],
-  ['deployment.coturnService.annotation', { group: 'a' }, TURN_SERVICE, 'metadata.annotations', { group: 'a' }],
-  ['deployment.coturnService.annotations', { group: 'a' }, TURN_SERVICE, 'metadata.annotations', { group: 'a' }],
+/** A rendered object with what tables want to name in it by name. */
+function view(object) {
+  if (object.kind === 'Deployment') {
+    const volumes = byName(object.spec.template.spec.volumes);
+    const { config } = volumes;
+    const configSecret = config.secret?.secretName ?? config.projected?.sources[0].secret.name;
+    return { ...object, env: environment(object), volumes, mounts: byName(container(object).volumeMounts), configSecret };
+  }
+  if (object.kind === 'ScaledObject') return { ...object, triggers: Object.fromEntries(object.spec.triggers.map((one) => [one.type, one])) };
+  return object;
+}
 
-  // monitoring
-  ['monitoring.enabled', false, ALERTS, null, undefined, { 'monitoring.prometheusAlerts': true }],
-  ['monitoring.dashboards', true, at(COMMON, 'ConfigMap/webrtc-dashboard-gateway'), 'metadata.labels.grafana_dashboard', '1', MONITORED],
-  ['monitoring.prometheusMetrics', true, at(COMMON, 'PodMonitor/webrtc-gateway'), 'spec.podMetricsEndpoints', [{ port: 'metrics', path: '/metrics', interval: '30s' }], MONITORED],
-  ['monitoring.prometheusMetrics', true, at(COMMON, 'PodMonitor/webrtc-coturn'), 'spec.selector.matchLabels.servicename', 'webrtc-coturn', MONITORED],
-  ['monitoring.prometheusAlerts', true, ALERTS, 'spec.groups.0.name', 'webrtc-gateway', MONITORED],
+const follow = (object, steps) => (Array.isArray(steps) ? steps : steps.split('.')).reduce((inner, key) => inner?.[key], object);
 
-  // image
-  ...both('image.imagePullSecrets', ['one', 'two'], `${POD}.imagePullSecrets`, [{ name: 'one' }, { name: 'two' }]),
-  ...both('image.pullPolicy', 'IfNotPresent', `${CONTAINER}.imagePullPolicy`, 'IfNotPresent'),
-  ...each((component) => [
-    ['image.initContainerImage', 'busybox', IN[component], `${POD}.initContainers.0.image`, 'busybox', { [`${component}.logPath`]: '/log' }],
-    ['image.initContainerImage', 'busybox', IN[component], `${POD}.initContainers.0.command`, ['mkdir', '-p', '/log/$(POD_NAME)'], { [`${component}.logPath`]: '/log/' }],
-    ['image.initContainerImage', '', IN[component], `${POD}.initContainers`, undefined, { [`${component}.logPath`]: '/log' }],
-  ]),
-  ['image.webrtc', 'r.example.com/a', GATEWAY, `${CONTAINER}.image`, 'r.example.com/a/webrtc-sip-gateway:0.1.0'],
-  ['image.webrtcName', 'gw', GATEWAY, `${CONTAINER}.image`, 'registry.example.com/webrtc/gw:0.1.0'],
-  ['image.webrtcVersion', '7.8', GATEWAY, `${CONTAINER}.image`, 'registry.example.com/webrtc/webrtc-sip-gateway:7.8'],
-  ['image.coturn', 'r.example.com/a', COTURN, `${CONTAINER}.image`, 'r.example.com/a/webrtc-sip-turn:0.1.0'],
-  ['image.coturnName', 'turn', COTURN, `${CONTAINER}.image`, 'registry.example.com/webrtc/turn:0.1.0'],
-  ['image.coturnVersion', '7.8', COTURN, `${CONTAINER}.image`, 'registry.example.com/webrtc/webrtc-sip-turn:7.8'],
+/**
+ * The rows of a table that don't hold, as texts. A row is: option, value, where it must appear ({ with: options that bring
+ * the object, object: KIND/NAME }), the path in that object, what stands there, and options to set besides. The path
+ * 'warning' looks into the notes; null means that there is no such object.
+ */
+export async function failures(chart, rows) {
+  const found = await each(rows, async ([option, value, { with: step, object }, steps, expected, more = {}]) => {
+    const given = { ...step, ...more, [option]: value };
+    try {
+      if (steps === 'warning') {
+        assert.ok((await chart.notes(given)).includes(`\n  ${expected}`), 'the notes warn');
+        return undefined;
+      }
+      const rendered = (await chart.render(given)).find(({ kind, metadata }) => `${kind}/${metadata.name}` === object);
+      if (steps === null) assert.equal(rendered, undefined);
+      else {
+        assert.ok(rendered, `there is no ${object}`);
+        assert.deepEqual(follow(view(rendered), steps), expected);
+      }
+      return undefined;
+    } catch (error) {
+      return `${option} = ${JSON.stringify(value)} at ${object} ${steps}: ${error.message}`;
+    }
+  });
+  return found.filter(Boolean);
+}
 
-  // security of both
-  ...both('podSecurityContext', { runAsUser: null, runAsGroup: 0, fsGroup: null }, `${POD}.securityContext`, { runAsNonRoot: true, runAsGroup: 0, seccompProfile: { type: 'RuntimeDefault' } }),
-  ...both('securityContext', { runAsUser: null, runAsGroup: 0 }, `${CONTAINER}.securityContext`, { runAsNonRoot: true, runAsGroup: 0, allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ['ALL'] } }),
-  ...both('securityContext', { fsGroup: 700 }, `${POD}.securityContext.fsGroup`, 700),
+/** Options of the schema without a row. A row may set a map whose parts are options. */
+export function withoutRow(chart, rows) {
+  const isMap = (value) => value && typeof value === 'object' && !Array.isArray(value);
+  const covered = new Set(rows.flatMap(([option, value]) => [option, ...(isMap(value) ? Object.keys(value).map((key) => `${option}.${key}`) : [])]));
+  const has = (option) => [...covered].some((row) => row === option || row.startsWith(`${option}.`));
+  return options(chart).filter(({ option, leaf }) => leaf && !has(option)).map(({ option }) => option);
+}
 
-  // both components
-  ...each((component) => [
-    [`${component}.replicas`, 3, IN[component], 'spec.replicas', 3],
-    [`${component}.replicas`, 3, scaled(component), 'spec.minReplicaCount', 3, KEDA],
-    [`${component}.podAnnotations`, { 'pods/owner': '1051' }, IN[component], ['spec', 'template', 'metadata', 'annotations', 'pods/owner'], '1051'],
-    [`${component}.resources`, null, IN[component], `${CONTAINER}.resources`, undefined],
-    [`${component}.resources.limits.memory`, '6Gi', IN[component], `${CONTAINER}.resources.limits`, { memory: '6Gi' }],
-    [`${component}.resources.limits`, { cpu: 4 }, IN[component], `${CONTAINER}.resources.limits.cpu`, 4],
-    [`${component}.scaling.pollingInterval`, 15, scaled(component), 'spec.pollingInterval', 15, KEDA],
-    [`${component}.scaling.maxReplicaCount`, 9, scaled(component), 'spec.maxReplicaCount', 9, KEDA],
-    [`${component}.scaling.maxReplicaCount`, 9, at(IN[component], `HorizontalPodAutoscaler/webrtc-${component}-blue`), 'spec.maxReplicas', 9, { 'deployment.hpa': true }],
-    [`${component}.scaling.thresholdCpu`, 55, scaled(component), 'triggers.cpu', { type: 'cpu', metricType: 'Utilization', metadata: { value: '55' } }, KEDA],
-    [`${component}.scaling.thresholdMemory`, 45, scaled(component), 'triggers.memory', { type: 'memory', metricType: 'Utilization', metadata: { value: '45' } }, KEDA],
-    [`${component}.budget.minAvailable`, '50%', at(IN[component], `PodDisruptionBudget/webrtc-${component}-blue`), 'spec.minAvailable', '50%'],
-    [`${component}.budget`, {}, at(IN[component], `PodDisruptionBudget/webrtc-${component}-blue`), null],
-    [`${component}.securityContext`, { runAsUser: 1000, fsGroup: 1001 }, IN[component], `${CONTAINER}.securityContext.runAsUser`, 1000],
-    [`${component}.securityContext`, { runAsUser: 1000, fsGroup: 1001 }, IN[component], `${CONTAINER}.securityContext.fsGroup`, undefined],
-    [`${component}.securityContext`, { runAsUser: 1000, fsGroup: 1001 }, IN[component], `${POD}.securityContext.fsGroup`, 1001],
-    [`${component}.serviceAccountName`, 'bot', IN[component], `${POD}.serviceAccountName`, 'bot'],
-    [`${component}.restartPolicy`, 'Always', IN[component], `${POD}.restartPolicy`, 'Always'],
-    [`${component}.preStopSeconds`, 9, IN[component], `${CONTAINER}.lifecycle.preStop.sleep.seconds`, 9],
-    [`${component}.drainSeconds`, 100, IN[component], `${POD}.terminationGracePeriodSeconds`, 125],
-    [`${component}.configSecret`, 'mine', IN[component], 'configSecret', 'mine'],
-    [`${component}.logPath`, '/mnt/log', IN[component], 'volumes.log', { name: 'log', hostPath: { path: '/mnt/log', type: 'DirectoryOrCreate' } }],
-    [`${component}.logPath`, '/mnt/log', IN[component], 'mounts.log', { name: 'log', mountPath: '/mnt/log' }],
-    [`${component}.logPath`, 'stdout', IN[component], 'volumes.log', undefined],
-    [`${component}.logPvc`, null, IN[component], 'volumes.log.hostPath.path', '/mnt/log', { [`${component}.logPath`]: '/mnt/log' }],
-    [`${component}.logPath`, 'stdout', IN[component], variable(component === 'gateway' ? 'WSG_LOG__FORMAT' : 'WST_LOG__FORMAT'), 'json'],
-    [`${component}.logPvc.pvcName`, 'log-pvc', IN[component], 'volumes.log.persistentVolumeClaim.claimName', 'log-pvc', { [`${component}.logPath`]: '/mnt/log' }],
-    [`${component}.logPvc`, { pvcName: 'log-pvc' }, at(COMMON, 'PersistentVolumeClaim/log-pvc'), 'spec', { accessModes: ['ReadWriteMany'], resources: { requests: { storage: '50Gi' } } }],
-    [`${component}.logPvc.storageClassName`, 'slow', at(COMMON, 'PersistentVolumeClaim/log-pvc'), 'spec.storageClassName', 'slow', { [`${component}.logPvc`]: PVC }],
-    [`${component}.logPvc.storageClassName`, 'slow', at(COMMON, 'PersistentVolume/log-volume'), 'spec.storageClassName', 'slow', { [`${component}.logPvc`]: PVC }],
-    [`${component}.logPvc.capacity`, '5Gi', at(COMMON, 'PersistentVolumeClaim/log-pvc'), 'spec.resources.requests.storage', '5Gi', { [`${component}.logPvc`]: PVC }],
-    [`${component}.logPvc.capacity`, '5Gi', at(COMMON, 'PersistentVolume/log-volume'), 'spec.capacity.storage', '5Gi', { [`${component}.logPvc`]: PVC }],
-    [`${component}.logPvc.volumeName`, 'named', at(COMMON, 'PersistentVolumeClaim/log-pvc'), 'spec.volumeName', 'named', { [`${component}.logPvc.pvcName`]: 'log-pvc' }],
-    [`${component}.logPvc.volumeSpec`, { accessModes: ['ReadWriteOnce'], persistentVolumeReclaimPolicy: 'Retain' }, at(COMMON, 'PersistentVolume/log-volume'), 'spec', { accessModes: ['ReadWriteOnce'], capacity: { storage: '50Gi' }, nfs: { path: '/logs', server: '192.0.2.7' }, persistentVolumeReclaimPolicy: 'Retain', storageClassName: '' }, { [`${component}.logPvc`]: PVC }],
-    [`${component}.logPvc.volumeSpec.accessModes`, ['ReadWriteOnce'], at(COMMON, 'PersistentVolumeClaim/log-pvc'), 'spec.accessModes', ['ReadWriteOnce'], { [`${component}.logPvc`]: PVC }],
-    [`${component}.logPvc.volumeAnnotations`, { 'bound-by-controller': 'yes' }, at(COMMON, 'PersistentVolume/log-volume'), 'metadata.annotations', { 'bound-by-controller': 'yes' }, { [`${component}.logPvc`]: PVC }],
-  ]),
+/** The maps that take no other options than theirs; '' is the whole file. */
+export const closedMaps = (chart) => ['', ...options(chart).filter(({ closed, unsure }) => closed && !unsure).map(({ option }) => option)];
 
-  // gateway
-  ['gateway.resources', null, scaled('gateway'), 'triggers.cpu', undefined, KEDA],
-  ['gateway.workersCount', 5, GATEWAY, variable('WSG_MEDIA__WORKERS'), '5'],
-  ['gateway.workersCount', 5, GATEWAY, `${CONTAINER}.resources.requests`, { cpu: '4000m', memory: '750Mi' }],
-  ['gateway.resources.requests.cpu', 500, GATEWAY, `${CONTAINER}.resources.requests.cpu`, '1500m'],
-  ['gateway.resources.requests.memory', 100, GATEWAY, `${CONTAINER}.resources.requests.memory`, '300Mi'],
-  ['gateway.voiceSipProxy', 'sip.voice.svc:5080;transport=tcp', GATEWAY, variable('WSG_SIP__PROXY__TARGET'), 'sip.voice.svc:5080'],
-  ['gateway.voiceSipProxy', 'sip.voice.svc:5080;transport=tcp', GATEWAY, variable('WSG_SIP__PROXY__TCP'), 'true'],
-  ['gateway.voiceSipProxy', 'sip.voice.svc:5080;transport=udp', GATEWAY, variable('WSG_SIP__PROXY__TCP'), 'false'],
-  ['gateway.voiceSipProxy', 'sip.voice.svc:5080', GATEWAY, variable('WSG_SIP__PROXY__DOMAIN'), 'sip.voice.svc'],
-  ['gateway.sip.domain', 'users.example.com', GATEWAY, variable('WSG_SIP__PROXY__DOMAIN'), 'users.example.com', { 'gateway.voiceSipProxy': 'sip.voice.svc' }],
-  ['gateway.sip.domain', 'users.example.com', GATEWAY, variable('WSG_SIP__DOMAIN'), 'users.example.com'],
-  ['gateway.sip.trusted', ['10.1.0.0/16', '10.2.0.1'], GATEWAY, variable('WSG_SIP__TRUSTED'), '10.1.0.0/16,10.2.0.1'],
-  ['gateway.turnExternalUriBlue', '192.0.2.1', GATEWAY, variable('WSG_TURN__URLS'), 'turn:192.0.2.1:443?transport=udp,turn:192.0.2.1:443?transport=tcp'],
-  ['gateway.turnExternalUriBlue', 'turns:a:443?transport=tcp,turn:b', GATEWAY, variable('WSG_TURN__URLS'), 'turns:a:443?transport=tcp,turn:b'],
-  ['gateway.turnExternalUriGreen', 'green.example.com:3478', { type: 'gateway', color: 'green', object: 'Deployment/webrtc-gateway-green' }, variable('WSG_TURN__URLS'), 'turn:green.example.com:3478?transport=udp,turn:green.example.com:3478?transport=tcp'],
-  ...['authRedirectUri', 'authService', 'envService', 'cfgService'].map((name) => [`gateway.${name}`, 'http://auth.example.com', GATEWAY, 'warning', `gateway.${name}: not supported yet`]),
-  ['gateway.enableTranscoding', false, GATEWAY, variable('WSG_MEDIA__BROWSER_CODECS'), 'pcmu,pcma'],
-  ['gateway.enableTranscoding', false, GATEWAY, variable('WSG_MEDIA__SIP_CODECS'), 'pcmu,pcma'],
-  ['gateway.enableTranscoding', true, GATEWAY, variable('WSG_MEDIA__BROWSER_CODECS'), undefined],
-  ['gateway.enable1pccCalls', false, GATEWAY, 'warning', 'gateway.enable1pccCalls: switching it off is not supported yet'],
-  ['gateway.media.reach', 'hostNetwork', GATEWAY, `${POD}.hostNetwork`, true],
-  ['gateway.media.webrtcPort', 30000, GATEWAY, variable('WSG_MEDIA__WEBRTC_PORT'), '30000'],
-  ['gateway.media.webrtcPort', 30000, at(INFRA, 'NetworkPolicy/webrtc-coturn-blue'), 'spec.egress.0.ports.0', { port: 30000, endPort: 30002, protocol: 'UDP' }],
-  ['gateway.media.rtpPortLow', 21000, GATEWAY, variable('WSG_MEDIA__RTP_PORT_LOW'), '21000'],
-  ['gateway.media.rtpPortHigh', 28000, GATEWAY, variable('WSG_MEDIA__RTP_PORT_HIGH'), '28000'],
-  ['gateway.media.rtpPortHigh', 28000, at(INFRA, 'NetworkPolicy/webrtc-gateway-blue'), 'spec.ingress.2.ports.2.endPort', 28000],
-  ['gateway.trustedProxies', ['10.9.0.0/16'], GATEWAY, variable('WSG_HTTP__TRUSTED_PROXIES'), '10.9.0.0/16'],
-  ['gateway.allowedOrigins', ['https://a', 'https://b'], GATEWAY, variable('WSG_HTTP__ALLOWED_ORIGINS'), 'https://a,https://b'],
-  ['gateway.config', { limits: { calls: 500 } }, at(GATEWAY, 'Secret/webrtc-gateway-config-blue'), ['stringData', 'gateway.toml'], '[limits]\n  calls = 500.0\n\n[turn]\n  listen = []\n'],
-  ['gateway.arguments', ['--check-config'], GATEWAY, `${CONTAINER}.args`, ['--config', '/etc/webrtc-sip-gateway/gateway.toml', '--check-config']],
-  ['gateway.scaling.prometheusAddress', 'http://prometheus:9090', scaled('gateway'), 'triggers.prometheus.metadata.serverAddress', 'http://prometheus:9090', KEDA],
-  ['gateway.scaling.thresholdSignins', 25, scaled('gateway'), 'triggers.prometheus.metadata.threshold', '25', KEDA],
-  ['gateway.scaling.thresholdSignins', 25, ALERTS, 'spec.groups.0.rules.0.expr', 'avg by (namespace, color) (wrtc_current_signins{namespace="webrtc"}) > 25', { ...MONITORED, 'monitoring.prometheusAlerts': true }],
-  ['gateway.secrets.type', 'csi', GATEWAY, 'volumes.secrets', { name: 'secrets', csi: { driver: 'secrets-store.csi.k8s.io', readOnly: true, volumeAttributes: { secretProviderClass: 'class' } } }, { 'gateway.secrets.csi.turn': 'class' }],
-  ['gateway.secrets.csi.turn', 'class', GATEWAY, variable('WSG_TURN__SECRET'), { secretKeyRef: { name: 'class', key: 'turnSecret' } }, { 'gateway.secrets.type': 'csi' }],
-  ['gateway.secrets.k8s.turn', 'mine', GATEWAY, variable('WSG_TURN__SECRET'), { secretKeyRef: { name: 'mine', key: 'turnSecret' } }],
-  ['gateway.secrets.env.turnSecret', 'in clear', GATEWAY, variable('WSG_TURN__SECRET'), 'in clear', { 'gateway.secrets.type': 'env' }],
-  ...['csi.gws', 'k8s.gws', 'env.gwsClient', 'env.gwsSecret'].map((name) => [`gateway.secrets.${name}`, 'x', GATEWAY, 'warning', 'gateway.secrets: the GWS client is not supported yet']),
-  ['gateway.esServer', 'http://es.example.com:9200', GATEWAY, 'warning', 'gateway.esServer: not supported yet'],
-  ['gateway.logPath', '/log', GATEWAY, 'warning', 'gateway.logPath: log files are not supported yet'],
-
-  // coturn
-  ['coturn.port', 8443, TURN_SERVICE, 'spec.ports.0.port', 8443],
-  ['coturn.port', 8443, GATEWAY, variable('WSG_TURN__URLS'), 'turn:turn-blue.example.com:8443?transport=udp,turn:turn-blue.example.com:8443?transport=tcp'],
-  ['coturn.protocols', ['TCP'], TURN_SERVICE, 'spec.ports', [{ name: 'turn-tcp', port: 443, targetPort: 3478, protocol: 'TCP' }]],
-  ['coturn.protocols', ['TCP'], GATEWAY, variable('WSG_TURN__URLS'), 'turn:turn-blue.example.com:443?transport=tcp'],
-  ['coturn.externalTrafficPolicy', 'Cluster', TURN_SERVICE, 'spec.externalTrafficPolicy', 'Cluster'],
-  ['coturn.tlsSecret', 'turn-tls', COTURN, variable('WST_TLS__CERTIFICATE'), '/etc/webrtc-sip-turn/tls/tls.crt'],
-  ['coturn.tlsSecret', 'turn-tls', COTURN, 'volumes.config.projected.sources.1.secret.name', 'turn-tls'],
-  ['coturn.tlsSecret', 'turn-tls', GATEWAY, variable('WSG_TURN__URLS'), 'turn:turn-blue.example.com:443?transport=udp,turns:turn-blue.example.com:443?transport=tcp'],
-  ['coturn.lbIpBlue', '192.0.2.1', TURN_SERVICE, 'spec.loadBalancerIP', '192.0.2.1'],
-  ['coturn.lbIpGreen', '192.0.2.2', { ...INFRA, color: 'green', object: 'Service/webrtc-coturn-service-green' }, 'spec.loadBalancerIP', '192.0.2.2'],
-  ['coturn.allowPeers', ['10.42.0.0/16'], COTURN, variable('WST_RELAY__ALLOW_PEERS'), '10.42.0.0/16'],
-  ['coturn.relayPortLow', 50000, COTURN, variable('WST_RELAY__PORT_LOW'), '50000'],
-  ['coturn.relayPortHigh', 60000, COTURN, variable('WST_RELAY__PORT_HIGH'), '60000'],
-  ['coturn.relayPortHigh', 60000, at(INFRA, 'NetworkPolicy/webrtc-coturn-blue'), 'spec.ingress.2.ports.0.endPort', 60000],
-  ['coturn.config', { limits: { allocations: 5 } }, at(COTURN, 'Secret/webrtc-coturn-config-blue'), ['stringData', 'turn.toml'], '[limits]\n  allocations = 5.0\n'],
-  ['coturn.resources.requests.cpu', '0.25', COTURN, `${CONTAINER}.resources.requests.cpu`, '0.25'],
-  ['coturn.resources.requests.memory', '768Mi', COTURN, `${CONTAINER}.resources.requests.memory`, '768Mi'],
-  ['coturn.scaling.thresholdSignins', 71, COTURN, 'warning', 'coturn.scaling.thresholdSignins: not used'],
-  ['coturn.logPath', '/log', COTURN, 'warning', 'coturn.logPath: log files are not supported yet'],
-
-  // labels
-  ['labels.common', { team: 'voice' }, CUTOVER, 'metadata.labels.team', 'voice'],
-  ['labels.common', { team: 'voice' }, at(COMMON, 'Secret/webrtc-turn-secret'), 'metadata.labels.team', 'voice'],
-  ...each((component) => [
-    [`labels.${component}`, { team: 'voice' }, IN[component], 'metadata.labels.team', 'voice'],
-    [`labels.${component}`, { team: 'voice' }, IN[component], 'spec.template.metadata.labels.team', 'voice'],
-    [`labels.${component}`, { team: 'voice' }, at(INFRA, `Service/webrtc-${component}-service-blue`), 'metadata.labels.team', 'voice'],
-  ]),
-  ['labels.alerts', { team: 'voice' }, ALERTS, 'metadata.labels.team', 'voice', { ...MONITORED, 'monitoring.prometheusAlerts': true }],
-  ['labels.alerts', { team: 'voice' }, ALERTS, 'spec.groups.0.rules.0.labels.team', 'voice', { ...MONITORED, 'monitoring.prometheusAlerts': true }],
-];
+/** Every option with a value of a wrong type. */
+export function illTyped(chart) {
+  const wrong = ({ type, enum: allowed }) => {
+    const types = allowed ? [typeof allowed[0]] : [].concat(type);
+    return types.some((one) => ['object', 'array', 'boolean'].includes(one)) ? 'text' : { no: 'text' };
+  };
+  const typed = options(chart).filter(({ leaf, unsure, schema }) => leaf && !unsure && (schema.type || schema.enum));
+  return Object.fromEntries(typed.map(({ option, schema }) => [option, wrong(schema)]));
+}

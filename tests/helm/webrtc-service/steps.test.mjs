@@ -2,11 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { lint, notes, refusal, render } from './lib/helm.mjs';
-import { isCustom, problems, VERSIONS } from './lib/kubernetes.mjs';
-import { container, environment, names, object } from './lib/objects.mjs';
-import { each } from './lib/queue.mjs';
-import { NEEDED } from './lib/values.mjs';
+import { isCustom, problems, VERSIONS } from '../lib/kubernetes.mjs';
+import { container, environment, names, object } from '../lib/objects.mjs';
+import { each } from '../lib/queue.mjs';
+import { chart } from './chart.mjs';
 
 const COLOURS = ['blue', 'green'];
 const STEPS = [
@@ -38,7 +37,7 @@ const FULL = {
 const VARIANTS = [{}, FULL, { 'deployment.hpa': true, 'gateway.media.reach': 'hostPorts' }, { 'deployment.keda': true, 'gateway.media.reach': 'hostNetwork', 'deployment.gatewayApi': { enabled: true, parentRefs: [{ name: 'web' }] } }];
 
 test('each step brings what the guide says, by the names that it says', async () => {
-  const brought = async (type, colour, options = {}) => names(await render({ ...step([type, colour]), ...options }));
+  const brought = async (type, colour, options = {}) => names(await chart.render({ ...step([type, colour]), ...options }));
   assert.deepEqual(await brought('infra', ''), ['Secret/webrtc-turn-secret']);
   assert.deepEqual(await brought('infra', '', FULL), [
     'ConfigMap/webrtc-dashboard-gateway',
@@ -70,7 +69,7 @@ test('Kubernetes from 1.28 on takes every object of every step', async () => {
     const steps = kubernetes === VERSIONS[0] || kubernetes === VERSIONS.at(-1) ? STEPS : [['all', 'blue']];
     return steps.flatMap((one) => VARIANTS.map((variant) => ({ kubernetes, options: { ...variant, ...step(one) } })));
   });
-  const rendered = await each(jobs, ({ kubernetes, options }) => render(options, { kubernetes: `${kubernetes}.0` }));
+  const rendered = await each(jobs, ({ kubernetes, options }) => chart.render(options, { kubernetes: `${kubernetes}.0` }));
   const byVersion = Object.fromEntries(VERSIONS.map((version) => [version, jobs.flatMap((job, index) => (job.kubernetes === version ? rendered[index] : []))]));
   const { kinds, custom } = {
     kinds: new Set(rendered.flat().filter((one) => !isCustom(one)).map((one) => one.kind)),
@@ -82,7 +81,7 @@ test('Kubernetes from 1.28 on takes every object of every step', async () => {
 });
 
 test('the schemas notice what is wrong', async () => {
-  const [deployment] = (await render(step(['gateway', 'blue']))).filter((one) => one.kind === 'Deployment');
+  const [deployment] = (await chart.render(step(['gateway', 'blue']))).filter((one) => one.kind === 'Deployment');
   const broken = structuredClone(deployment);
   container(broken).ports[0].containerPort = 'eighty';
   const unknown = structuredClone(deployment);
@@ -93,16 +92,16 @@ test('the schemas notice what is wrong', async () => {
 });
 
 test('every step passes the linter', async () => {
-  for (const { stdout, stderr, status } of await each(STEPS, ([type, color]) => lint({ ...NEEDED, deployment: { ...NEEDED.deployment, type, color } }))) {
+  for (const { stdout, stderr, status } of await each(STEPS, ([type, color]) => chart.lint({ ...chart.needed, deployment: { ...chart.needed.deployment, type, color } }))) {
     assert.equal(status, 0, stdout + stderr);
   }
-  const { status, stdout } = await lint({});
+  const { status, stdout } = await chart.lint({});
   assert.equal(status, 0, stdout);
 });
 
 test('names are the same in every object that refers to them', async () => {
   for (const colour of COLOURS) {
-    const objects = await render({ ...FULL, ...step(['all', colour]) });
+    const objects = await chart.render({ ...FULL, ...step(['all', colour]) });
     for (const component of ['gateway', 'coturn']) {
       const deployment = object(objects, 'Deployment', `webrtc-${component}-${colour}`);
       const labels = deployment.spec.template.metadata.labels;
@@ -135,7 +134,7 @@ test('the two programs share one secret, whichever way it comes', async () => {
     [{ 'gateway.secrets': { type: 'env', env: { gwsClient: 'a', gwsSecret: 'b' } } }, 'webrtc-turn-secret'],
   ];
   for (const [options, expected] of ways) {
-    const objects = await render({ ...step(['all', 'blue']), ...options });
+    const objects = await chart.render({ ...step(['all', 'blue']), ...options });
     const given = ['gateway', 'coturn'].map((component) => {
       const found = environment(object(objects, 'Deployment', `webrtc-${component}-blue`));
       return found[component === 'gateway' ? 'WSG_TURN__SECRET' : 'WST_AUTH__SECRETS'];
@@ -150,7 +149,7 @@ test('the two programs share one secret, whichever way it comes', async () => {
 
 test('a pod has more time to end than it may take to drain', async () => {
   for (const [kubernetes, waits] of [['1.28.0', false], ['1.30.0', true]]) {
-    const objects = await render({ ...step(['all', 'blue']), 'gateway.drainSeconds': 1800, 'coturn.drainSeconds': 7 }, { kubernetes });
+    const objects = await chart.render({ ...step(['all', 'blue']), 'gateway.drainSeconds': 1800, 'coturn.drainSeconds': 7 }, { kubernetes });
     for (const [component, variable, drain] of [['gateway', 'WSG_SHUTDOWN__DRAIN_SECONDS', 1800], ['coturn', 'WST_SHUTDOWN__DRAIN_SECONDS', 7]]) {
       const deployment = object(objects, 'Deployment', `webrtc-${component}-blue`);
       assert.equal(environment(deployment)[variable], String(drain));
@@ -164,9 +163,9 @@ test('a pod has more time to end than it may take to drain', async () => {
 test('the cutover sends users to its colour and testers to the other', async () => {
   for (const [active, other] of [COLOURS, [...COLOURS].reverse()]) {
     const routed = { 'webrtc.example.com': `webrtc-gateway-service-${active}`, 'webrtc-test.example.com': `webrtc-gateway-service-${other}` };
-    const ingress = object(await render(step(['cutover', active])), 'Ingress', 'webrtc-ingress-int');
+    const ingress = object(await chart.render(step(['cutover', active])), 'Ingress', 'webrtc-ingress-int');
     assert.deepEqual(Object.fromEntries(ingress.spec.rules.map(({ host, http }) => [host, http.paths[0].backend.service.name])), routed);
-    const routes = await render({ ...step(['cutover', active]), 'deployment.gatewayApi': { enabled: true, parentRefs: [{ name: 'web' }], sessionPersistence: true } });
+    const routes = await chart.render({ ...step(['cutover', active]), 'deployment.gatewayApi': { enabled: true, parentRefs: [{ name: 'web' }], sessionPersistence: true } });
     assert.deepEqual(Object.fromEntries(routes.map(({ spec }) => [spec.hostnames[0], spec.rules[0].backendRefs[0].name])), routed);
     assert.deepEqual(names(routes), ['HTTPRoute/webrtc', 'HTTPRoute/webrtc-test']);
     for (const { spec } of routes) {
@@ -177,7 +176,7 @@ test('the cutover sends users to its colour and testers to the other', async () 
 });
 
 test('the cookie has the attributes that browsers want, and polls may wait', async () => {
-  const [{ metadata }] = await render(step(['cutover', 'blue']));
+  const [{ metadata }] = await chart.render(step(['cutover', 'blue']));
   const nginx = (name) => metadata.annotations[`nginx.ingress.kubernetes.io/${name}`];
   assert.equal(nginx('affinity'), 'cookie');
   assert.equal(nginx('affinity-mode'), 'persistent');
@@ -192,7 +191,7 @@ test('the cookie has the attributes that browsers want, and polls may wait', asy
 
 test('media is reached by the TURN server, on the node’s ports, or in its network', async () => {
   const reach = async (way) => {
-    const objects = await render({ ...step(['all', 'blue']), 'gateway.media.reach': way, 'gateway.workersCount': 2 });
+    const objects = await chart.render({ ...step(['all', 'blue']), 'gateway.media.reach': way, 'gateway.workersCount': 2 });
     const deployment = object(objects, 'Deployment', 'webrtc-gateway-blue');
     const policy = object(objects, 'NetworkPolicy', 'webrtc-gateway-blue').spec.ingress.at(-1);
     const egress = object(objects, 'NetworkPolicy', 'webrtc-coturn-blue').spec.egress[0];
@@ -234,13 +233,13 @@ test('what does not fit together is refused by name', async () => {
     [{ 'image.coturn': '' }, 'image.coturn'],
   ];
   for (const [options, named] of cases) {
-    const said = await refusal(options);
+    const said = await chart.refusal(options);
     assert.ok(said.includes(named), `${named}: ${said}`);
   }
 });
 
 test('the notes say what comes next, and what does nothing', async () => {
-  const said = Object.fromEntries(await each(STEPS, async (one) => [one.join(' ').trim(), await notes(step(one))]));
+  const said = Object.fromEntries(await each(STEPS, async (one) => [one.join(' ').trim(), await chart.notes(step(one))]));
   assert.match(said.infra, /deployment\.type=infra --set-string deployment\.color=blue/);
   assert.match(said['infra green'], /webrtc-coturn-service-green[^]*gateway\.turnExternalUriGreen[^]*deployment\.type=coturn/);
   assert.match(said['coturn blue'], /deployment\.type=gateway --set-string deployment\.color=blue webrtc-gateway-blue/);

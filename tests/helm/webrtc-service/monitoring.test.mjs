@@ -4,9 +4,10 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 
-import { NAMESPACE, render } from './lib/helm.mjs';
-import { object } from './lib/objects.mjs';
-import { run, temporaryFolder } from './lib/process.mjs';
+import { NAMESPACE } from '../lib/helm.mjs';
+import { object } from '../lib/objects.mjs';
+import { run, temporaryFolder } from '../lib/process.mjs';
+import { chart } from './chart.mjs';
 
 const MONITORED = { 'deployment.type': 'infra', monitoring: { enabled: true, dashboards: true, prometheusMetrics: true, prometheusAlerts: true } };
 
@@ -29,7 +30,7 @@ const ALERTS = {
 const selector = (name, labels) => `${name}{${Object.entries(labels).map(([label, value]) => `${label}="${value}"`).join(',')}}`;
 
 test('each alert is raised when it must, and not before', async () => {
-  const rules = object(await render(MONITORED), 'PrometheusRule', 'webrtc-alerts').spec;
+  const rules = object(await chart.render(MONITORED), 'PrometheusRule', 'webrtc-alerts').spec;
   const every = rules.groups.flatMap((group) => group.rules);
   assert.deepEqual(every.map(({ alert }) => alert).sort(), Object.keys(ALERTS).sort());
   const folder = temporaryFolder();
@@ -56,13 +57,13 @@ test('each alert is raised when it must, and not before', async () => {
 });
 
 test('the alerts of the guide have its names and severities', async () => {
-  const { groups } = object(await render(MONITORED), 'PrometheusRule', 'webrtc-alerts').spec;
+  const { groups } = object(await chart.render(MONITORED), 'PrometheusRule', 'webrtc-alerts').spec;
   const severity = Object.fromEntries(groups.flatMap(({ rules }) => rules).map(({ alert, labels }) => [alert, labels.severity]));
   for (const name of ['webrtc-gateway-signins', 'webrtc-gateway-gauth', 'webrtc-gateway-gws', 'webrtc-gateway-es']) assert.equal(severity[name], 'warning');
 });
 
 test('dashboards are whole, and ask by expressions that Prometheus can read', async () => {
-  const maps = (await render(MONITORED)).filter(({ kind }) => kind === 'ConfigMap');
+  const maps = (await chart.render(MONITORED)).filter(({ kind }) => kind === 'ConfigMap');
   assert.equal(maps.length, 2);
   const expressions = [];
   for (const { data } of maps) {

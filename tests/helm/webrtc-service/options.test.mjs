@@ -1,0 +1,73 @@
+// Every option has its effect; what is misspelt or of another type is refused by name.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+
+import { read } from '../lib/helm.mjs';
+import { closedMaps, failures, illTyped, options, withoutRow } from '../lib/options.mjs';
+import { each } from '../lib/queue.mjs';
+import { chart } from './chart.mjs';
+import { ROWS } from './option-table.mjs';
+
+const OPTIONS = options(chart);
+
+test('every option appears where it must', async () => {
+  assert.deepEqual(await failures(chart, ROWS), []);
+});
+
+test('there is a row for every option', () => {
+  assert.deepEqual(withoutRow(chart, ROWS), []);
+});
+
+test('a misspelt option is refused by name', async () => {
+  const places = closedMaps(chart);
+  const said = await chart.refusal(Object.fromEntries(places.map((place) => [`${place && `${place}.`}mispelt`, 1])));
+  for (const place of places) assert.ok(said.includes(`- ${place || '(root)'}: Additional property mispelt is not allowed`), `${place}: ${said}`);
+  assert.ok((await chart.refusal({ 'deployment.ingress.tls': { secertName: 'x' } })).includes('- deployment.ingress.tls: '));
+});
+
+test('an option of another type is refused by name', async () => {
+  const wrong = illTyped(chart);
+  const said = await chart.refusal(wrong);
+  for (const option of Object.keys(wrong)) assert.ok(said.includes(`- ${option}: `), `${option}: ${said}`);
+  const more = { 'gateway.replicas': '1', 'gateway.workersCount': 1.5, 'coturn.port': 70000, 'gateway.logPath': 'log', 'coturn.budget.minAvailable': 'half', 'gateway.voiceSipProxy': 'a;transport=sctp', 'gateway.resources.requests.cpu': '800m', 'deployment.ingress.tls': 'secret' };
+  const again = await chart.refusal(more);
+  for (const option of Object.keys(more)) assert.ok(again.includes(`- ${option}: `), `${option}: ${again}`);
+});
+
+test('values-template.yaml explains every option, and is a file that works', async () => {
+  const text = chart.file('values-template.yaml');
+  const template = read(text);
+  const has = (option) => option.split('.').reduce((inner, key) => (inner && typeof inner === 'object' && key in inner ? inner[key] : undefined), template) !== undefined;
+  assert.deepEqual(OPTIONS.filter(({ option }) => !has(option) && !['deployment.type', 'deployment.color'].includes(option)).map(({ option }) => option), []);
+  // A comment before each option, or beside it.
+  const lines = text.split('\n');
+  const bare = lines.filter((line, index) => /^ +[a-zA-Z0-9]+:/.test(line) && isOption(lines, index) && !line.includes('#') && !/^ *#/.test(lines[index - 1]));
+  assert.deepEqual(bare, []);
+  const { status, stdout, stderr } = await chart.lint(template);
+  assert.equal(status, 0, stdout + stderr);
+  for (const [type, color] of [['infra', ''], ['infra', 'blue'], ['coturn', 'blue'], ['gateway', 'green'], ['cutover', 'green'], ['all', '']]) {
+    assert.ok((await chart.render({ 'deployment.type': type, 'deployment.color': color }, { values: template })).length > 0);
+  }
+});
+
+/** Whether a line of a YAML file is one of the schema's options, by its path. */
+function isOption(lines, index) {
+  const indent = (line) => line.search(/\S/);
+  const names = [];
+  let depth = Infinity;
+  for (let line = index; line >= 0; line -= 1) {
+    const name = lines[line].match(/^ *([a-zA-Z0-9]+):/)?.[1];
+    if (name && indent(lines[line]) < depth) {
+      names.unshift(name);
+      depth = indent(lines[line]);
+    }
+  }
+  return OPTIONS.some(({ option, leaf }) => leaf && option === names.join('.'));
+}
+
+test('a file as operators of the guide have it renders in every step', async () => {
+  const values = read(readFileSync(new URL('operator-values.yaml', import.meta.url), 'utf8'));
+  const steps = [['infra', ''], ...['infra', 'coturn', 'gateway', 'cutover'].flatMap((type) => ['blue', 'green'].map((color) => [type, color]))];
+  for (const objects of await each(steps, ([type, color]) => chart.render({ 'deployment.type': type, 'deployment.color': color }, { values }))) assert.ok(objects.length > 0);
+});
