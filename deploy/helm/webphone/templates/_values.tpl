@@ -25,7 +25,7 @@ true
   "secrets" $identity
   "k8s" $identity -}}
 {{- if include "webphone.given" (list $.Values $path) }}
-{{ $path }}: {{ $text }}
+  {{ $path }}: {{ $text }}
 {{- end -}}
 {{- end -}}
 {{- end -}}
