@@ -3,6 +3,7 @@ import { cpSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import YAML from 'yaml';
 
+import { startCluster } from './cluster.mjs';
 import { charts, helm } from './paths.mjs';
 import { run, temporaryFolder } from './process.mjs';
 import { merge, nested } from './values.mjs';
@@ -14,8 +15,15 @@ const NEWEST = '1.37.0';
 // Go's YAML is the old one, in which yes is true.
 const OLD = { version: '1.1' };
 const stringify = (values) => YAML.stringify(values, OLD);
-const parseAllDocuments = (text) => YAML.parseAllDocuments(text, OLD);
 export const read = (text) => YAML.parse(text, OLD);
+
+/** The objects of a rendered text. */
+function parse(text) {
+  return YAML.parseAllDocuments(text, OLD).map((document) => {
+    if (document.errors.length > 0) throw document.errors[0];
+    return document.toJS();
+  }).filter(Boolean);
+}
 
 function template(folder, values, { kubernetes = NEWEST, release = RELEASE } = {}) {
   return run(helm, ['template', release, folder, '--namespace', NAMESPACE, '--kube-version', kubernetes, '--values', '-'], { input: stringify(values) });
@@ -39,10 +47,7 @@ export class Chart {
   async render(options = {}, { values = this.needed, ...more } = {}) {
     const { stdout, stderr, status } = await template(this.folder, merge(values, nested(options)), more);
     if (status !== 0) throw new Error(`helm: ${stderr}`);
-    return parseAllDocuments(stdout).map((document) => {
-      if (document.errors.length > 0) throw document.errors[0];
-      return document.toJS();
-    }).filter(Boolean);
+    return parse(stdout);
   }
 
   /** What Helm says where it refuses the options. */
@@ -50,6 +55,18 @@ export class Chart {
     const { stdout, stderr, status } = await template(this.folder, merge(values, nested(options)));
     if (status === 0) throw new Error(`helm takes ${JSON.stringify(options)}:\n${stdout}`);
     return stderr;
+  }
+
+  /** Installs it where `objects` are already. What that brings, or what Helm says where it refuses. */
+  async install(options, objects) {
+    const cluster = await startCluster(objects);
+    const args = ['install', RELEASE, this.folder, '--namespace', NAMESPACE, '--output', 'json', '--values', '-'];
+    try {
+      const { stdout, stderr, status } = await run(helm, args, { input: stringify(merge(this.needed, nested(options))), env: cluster.environment });
+      return status === 0 ? { objects: parse(JSON.parse(stdout).manifest) } : { refused: stderr };
+    } finally {
+      await cluster.stop();
+    }
   }
 
   lint(values) {
@@ -66,6 +83,6 @@ export class Chart {
     }
     const { stdout, stderr, status } = await template(this.#withNotes, merge(this.needed, nested(options)));
     if (status !== 0) throw new Error(`helm: ${stderr}`);
-    return parseAllDocuments(stdout).map((document) => document.toJS()).find((object) => object?.notes).notes;
+    return parse(stdout).find(({ notes }) => notes).notes;
   }
 }

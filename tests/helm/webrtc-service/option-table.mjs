@@ -35,6 +35,7 @@ export const ROWS = [
   // deployment
   ['deployment.type', 'coturn', COTURN, 'metadata.name', 'webrtc-coturn-blue'],
   ['deployment.color', 'green', GREEN_GATEWAY, variable('WSG_COLOUR'), 'green'],
+  ['deployment.forceCutover', true, CUTOVER, 'spec.rules.0.http.paths.0.backend.service.name', 'webrtc-gateway-service-green'],
   ...both('deployment.namespace', 'production', 'metadata.namespace', 'production'),
   ...both('deployment.priorityClassName', 'high', `${POD}.priorityClassName`, 'high'),
   ...both('deployment.nodeSelector', { pool: 'general' }, `${POD}.nodeSelector`, { pool: 'general' }),

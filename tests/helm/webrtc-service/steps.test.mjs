@@ -175,6 +175,44 @@ test('the cutover sends users to its colour and testers to the other', async () 
   }
 });
 
+test('a colour that isn’t ready is refused, unless forced', async () => {
+  const READY = { observedGeneration: 3, availableReplicas: 2, updatedReplicas: 2 };
+  const deployment = (component, status) => ({
+    apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: `webrtc-${component}-green`, generation: 3 }, spec: { replicas: 2 }, status,
+  });
+  const [gateway, coturn] = ['gateway', 'coturn'].map((component) => deployment(component, READY));
+  const cutover = step(['cutover', 'green']);
+  const off = { ...deployment('gateway', { observedGeneration: 3 }), spec: { replicas: 0 } };
+  const cases = [
+    [[], "webrtc-gateway-green isn't there"],
+    [[gateway], "webrtc-coturn-green isn't there"],
+    [[coturn, deployment('gateway', {})], 'webrtc-gateway-green has 0 of 2 pods ready'],
+    [[coturn, deployment('gateway', { ...READY, availableReplicas: 1 })], 'webrtc-gateway-green has 1 of 2 pods ready'],
+    // In the middle of an update the others are of the version before.
+    [[coturn, deployment('gateway', { ...READY, updatedReplicas: 1 })], 'webrtc-gateway-green has 1 of 2 pods ready'],
+    [[coturn, deployment('gateway', { ...READY, observedGeneration: 2 })], 'webrtc-gateway-green has 0 of 2 pods ready'],
+    [[coturn, off], 'webrtc-gateway-green has 0 of 0 pods ready'],
+    [[gateway, deployment('coturn', { ...READY, availableReplicas: 0 })], 'webrtc-coturn-green has 0 of 2 pods ready'],
+  ];
+  for (const [there, why] of cases) {
+    const { refused } = await chart.install(cutover, there);
+    assert.ok(refused?.includes(`green can't take over:\n`) && refused.includes(`  ${why}\n`), `${why}: ${refused}`);
+  }
+  const allowed = [[cutover, [gateway, coturn]], [{ ...cutover, 'deployment.forceCutover': true }, []], [{ ...cutover, 'gateway.media.reach': 'hostPorts' }, [gateway]]];
+  for (const [options, there] of allowed) {
+    const { objects, refused } = await chart.install(options, there);
+    assert.ok(objects, refused);
+    assert.deepEqual(names(objects), ['Ingress/webrtc-ingress-int']);
+  }
+});
+
+test('a TURN secret that is there is kept', async () => {
+  const secret = { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'webrtc-turn-secret' }, data: { turnSecret: 'b2xk' } };
+  const [fresh, kept] = await Promise.all([[], [secret]].map((there) => chart.install(step(['infra', '']), there)));
+  assert.equal(object(kept.objects, 'Secret', 'webrtc-turn-secret').data.turnSecret, 'b2xk');
+  assert.match(Buffer.from(object(fresh.objects, 'Secret', 'webrtc-turn-secret').data.turnSecret, 'base64').toString(), /^s[A-Za-z0-9]{40}$/);
+});
+
 test('the cookie has the attributes that browsers want, and polls may wait', async () => {
   const [{ metadata }] = await chart.render(step(['cutover', 'blue']));
   const nginx = (name) => metadata.annotations[`nginx.ingress.kubernetes.io/${name}`];

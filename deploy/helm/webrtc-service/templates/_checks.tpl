@@ -29,6 +29,11 @@
 {{- fail "deployment.gatewayApi.parentRefs: name the Gateway that takes the route" -}}
 {{- end -}}
 {{- end -}}
+{{- if and (eq $deployment.type "cutover") (not $deployment.forceCutover) -}}
+{{- with include "webrtc.notReady" . -}}
+{{- fail (printf "deployment.color: %s can't take over:\n%s\nWait until it is ready, or switch nevertheless: --set deployment.forceCutover=true" $colour (trimPrefix "\n" .)) -}}
+{{- end -}}
+{{- end -}}
 {{- range $component := list "gateway" "coturn" -}}
 {{- $options := index $.Values $component -}}
 {{- if and $options.config $options.configSecret -}}
