@@ -267,6 +267,8 @@ test('what does not fit together is refused by name', async () => {
     [{ 'coturn.logPvc': { pvcName: 'x', volumeSpec: { nfs: {} } } }, 'coturn.logPvc.volumeName'],
     [{ 'deployment.keda': true, 'coturn.resources': null }, 'coturn.resources.requests'],
     [{ 'deployment.hpa': true, 'gateway.resources.requests': null }, 'gateway.resources.requests'],
+    [{ 'deployment.hpa': true, 'gateway.replicas': 0 }, 'gateway.replicas'],
+    [{ 'deployment.keda': true, 'coturn.replicas': 3, 'coturn.scaling.maxReplicaCount': 2 }, 'coturn.replicas'],
     [{ 'image.webrtc': '' }, 'image.webrtc'],
     [{ 'image.coturn': '' }, 'image.coturn'],
   ];

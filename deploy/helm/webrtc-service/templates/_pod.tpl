@@ -146,9 +146,3 @@ initContainers:
 {{- $root := index . 0 -}}
 {{ (index $root.Values (index . 1)).configSecret | default (printf "webrtc-%s-config-%s" (index . 1) (include "webrtc.colour" $root)) }}
 {{- end -}}
-
-{{- define "webrtc.scaled" -}}
-{{- if or .Values.deployment.keda .Values.deployment.hpa -}}
-true
-{{- end -}}
-{{- end -}}
