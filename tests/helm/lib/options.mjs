@@ -84,3 +84,25 @@ export function illTyped(chart) {
   const typed = options(chart).filter(({ leaf, unsure, schema }) => leaf && !unsure && (schema.type || schema.enum));
   return Object.fromEntries(typed.map(({ option, schema }) => [option, wrong(schema)]));
 }
+
+/** Lines of values-template.yaml with an option that has no comment, neither beside it nor in the line before. */
+export function unexplained(chart) {
+  const leaves = new Set(options(chart).filter(({ leaf }) => leaf).map(({ option }) => option));
+  const lines = chart.file('values-template.yaml').split('\n');
+  const indent = (line) => line.search(/\S/);
+  /** The option of a line, by the keys above it that stand further left. */
+  const at = (index) => {
+    const names = [];
+    let depth = Infinity;
+    for (let line = index; line >= 0; line -= 1) {
+      const name = lines[line].match(/^ *([a-zA-Z0-9]+):/)?.[1];
+      if (name && indent(lines[line]) < depth) {
+        names.unshift(name);
+        depth = indent(lines[line]);
+      }
+    }
+    return names.join('.');
+  };
+  const isKey = (line) => /^ *[a-zA-Z0-9]+:/.test(line);
+  return lines.filter((line, index) => isKey(line) && leaves.has(at(index)) && !line.includes('#') && !/^ *#/.test(lines[index - 1] ?? ''));
+}

@@ -40,9 +40,11 @@ const EVERYTHING = {
 const selects = (selector, labels) => Object.entries(selector).every(([name, value]) => labels[name] === value);
 
 test('a release brings these objects, named after it', async () => {
-  assert.deepEqual(names(await chart.render()), ['ConfigMap', 'Deployment', 'Ingress', 'Service'].map((kind) => `${kind}/${RELEASE}`));
-  assert.deepEqual(names(await chart.render({ 'service.enabled': false, 'ingress.enabled': false })), ['ConfigMap', 'Deployment'].map((kind) => `${kind}/${RELEASE}`));
-  for (const { kind, metadata } of await chart.render(EVERYTHING, { release: 'other' })) assert.equal(metadata.name, 'other', kind);
+  const [all, fewest] = [['ConfigMap/X', 'Deployment/X', 'Ingress/X', 'Ingress/X-signalling', 'Service/X'], ['ConfigMap/X', 'Deployment/X']];
+  const named = (list, release) => list.map((name) => name.replace('X', release));
+  assert.deepEqual(names(await chart.render()), named(all, RELEASE));
+  assert.deepEqual(names(await chart.render({}, { release: 'other' })), named(all, 'other'));
+  assert.deepEqual(names(await chart.render({ 'service.enabled': false, 'ingress.enabled': false })), named(fewest, RELEASE));
 });
 
 test('Kubernetes from 1.28 on takes every object', async () => {
@@ -74,11 +76,24 @@ test('Service and Ingress lead to the pods, and signalling to the gateways', asy
   const [port, ...others] = service.spec.ports;
   assert.deepEqual(others, []);
   assert.equal(port.targetPort, container(deployment).ports[0].name);
-  const [rule] = object(objects, 'Ingress', RELEASE).spec.rules;
-  assert.deepEqual(Object.fromEntries(rule.http.paths.map(({ path: prefix, backend }) => [prefix, backend.service])), {
+  const backends = objects.filter(({ kind }) => kind === 'Ingress').flatMap(({ spec }) => spec.rules[0].http.paths);
+  assert.deepEqual(Object.fromEntries(backends.map(({ path: prefix, backend }) => [prefix, backend.service])), {
     '/v1': { name: 'gateways', port: { number: 80 } },
     '/': { name: RELEASE, port: { name: port.name } },
   });
+});
+
+test('signalling has the cookie that browsers want, the page has none, and polls may wait', async () => {
+  const objects = await chart.render();
+  const annotations = (name) => object(objects, 'Ingress', name).metadata.annotations;
+  const signalling = annotations(`${RELEASE}-signalling`);
+  const nginx = (name) => signalling[`nginx.ingress.kubernetes.io/${name}`];
+  assert.deepEqual(['affinity', 'affinity-mode', 'session-cookie-path', 'session-cookie-secure', 'session-cookie-samesite'].map(nginx), ['cookie', 'persistent', '/', 'true', 'None']);
+  assert.notEqual(nginx('session-cookie-name'), 'WSGROUTEID', 'the gateway sets that one itself');
+  for (const timeout of [nginx('proxy-read-timeout'), nginx('proxy-send-timeout'), signalling['haproxy.router.openshift.io/timeout']]) assert.ok(parseInt(timeout, 10) > 30, timeout);
+  // Two that write one cookie undo each other's work.
+  assert.deepEqual(Object.keys(annotations(RELEASE)).filter((name) => /affinity|cookie/.test(name)), []);
+  assert.equal(annotations(RELEASE)['nginx.ingress.kubernetes.io/proxy-read-timeout'], nginx('proxy-read-timeout'));
 });
 
 test('metrics are scraped at the port that the pods have for them, without names of gateways', async () => {

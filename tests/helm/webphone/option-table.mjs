@@ -5,6 +5,7 @@ const the = (kind) => ({ with: {}, object: `${kind}/${RELEASE}` });
 const DEPLOYMENT = the('Deployment');
 const SERVICE = the('Service');
 const INGRESS = the('Ingress');
+const SIGNALLING = { with: {}, object: `Ingress/${RELEASE}-signalling` };
 const SCALER = the('HorizontalPodAutoscaler');
 const MONITOR = the('PodMonitor');
 
@@ -28,18 +29,23 @@ export const ROWS = [
   ['image.imagePullSecrets', ['one', 'two'], DEPLOYMENT, `${POD}.imagePullSecrets`, [{ name: 'one' }, { name: 'two' }]],
   ['replicaCount', 3, DEPLOYMENT, 'spec.replicas', 3],
 
-  ['webphone.webrtcService', 'webrtc-gateway-service-green', INGRESS, GATEWAYS, { name: 'webrtc-gateway-service-green', port: { number: 80 } }],
-  ['webphone.webrtcServicePort', 8080, INGRESS, GATEWAYS, { name: 'gateways', port: { number: 8080 } }],
+  ['webphone.webrtcService', 'webrtc-gateway-service-green', SIGNALLING, GATEWAYS, { name: 'webrtc-gateway-service-green', port: { number: 80 } }],
+  ['webphone.webrtcServicePort', 8080, SIGNALLING, GATEWAYS, { name: 'gateways', port: { number: 8080 } }],
 
   ['service.enabled', false, SERVICE, null, undefined, { 'ingress.enabled': false }],
   ['service.type', 'NodePort', SERVICE, 'spec.type', 'NodePort'],
   ['service.port', 8081, SERVICE, 'spec.ports.0.port', 8081],
 
   ['ingress.enabled', false, INGRESS, null, undefined, { 'ingress.host': '', 'webphone.webrtcService': '' }],
-  ['ingress.host', 'phone.example.org', INGRESS, 'spec.rules.0.host', 'phone.example.org'],
-  ['ingress.ingressClassName', 'nginx', INGRESS, 'spec.ingressClassName', 'nginx'],
-  ['ingress.annotations', { 'a/b': 'true' }, INGRESS, ['metadata', 'annotations', 'a/b'], 'true'],
-  ['ingress.tls', TLS, INGRESS, 'spec.tls', TLS],
+  ['ingress.enabled', false, SIGNALLING, null],
+  ...[INGRESS, SIGNALLING].flatMap((ingress) => [
+    ['ingress.host', 'phone.example.org', ingress, 'spec.rules.0.host', 'phone.example.org'],
+    ['ingress.hosts', [{ host: 'phone.example.org', paths: [{ path: '/' }] }], ingress, 'spec.rules.0.host', 'phone.example.org', { 'ingress.host': '' }],
+    ['ingress.hosts', [{ host: 'phone.example.org' }], ingress, 'spec.rules.1.host', 'phone.example.org'],
+    ['ingress.ingressClassName', 'nginx', ingress, 'spec.ingressClassName', 'nginx'],
+    ['ingress.annotations', { 'a/b': 'true' }, ingress, ['metadata', 'annotations', 'a/b'], 'true'],
+    ['ingress.tls', TLS, ingress, 'spec.tls', TLS],
+  ]),
 
   ['resources', RESOURCES, DEPLOYMENT, `${CONTAINER}.resources`, RESOURCES],
   ['podAnnotations', { owner: '1051' }, DEPLOYMENT, 'spec.template.metadata.annotations.owner', '1051'],
@@ -53,6 +59,8 @@ export const ROWS = [
   ['affinity', AFFINITY, DEPLOYMENT, `${POD}.affinity`, AFFINITY],
   ['priorityClassName', 'high', DEPLOYMENT, `${POD}.priorityClassName`, 'high'],
   ['serviceAccountName', 'phone', DEPLOYMENT, `${POD}.serviceAccountName`, 'phone'],
+  ['serviceAccount.name', 'phone', DEPLOYMENT, `${POD}.serviceAccountName`, 'phone'],
+  ['serviceAccount.create', false, DEPLOYMENT, `${POD}.serviceAccountName`, 'default'],
   ['dnsPolicy', 'ClusterFirst', DEPLOYMENT, `${POD}.dnsPolicy`, 'ClusterFirst'],
   ['dnsConfig', DNS, DEPLOYMENT, `${POD}.dnsConfig`, DNS],
   ['dnsConfig.nameservers', ['192.0.2.53'], DEPLOYMENT, `${POD}.dnsConfig.nameservers`, ['192.0.2.53']],
@@ -73,6 +81,7 @@ export const ROWS = [
   // Without effect, and named in the notes.
   ...['cfgService', 'authService', 'authRedirectUri'].map((name) => [`webphone.${name}`, 'https://a.example.com', DEPLOYMENT, 'warning', `webphone.${name}: not supported yet`]),
   ['webphone.webphoneService', 'https://a.example.com', DEPLOYMENT, 'warning', 'webphone.webphoneService: not needed'],
+  ['rbac.create', true, DEPLOYMENT, 'warning', 'rbac.create: not needed'],
   ['secrets.gwsClientId', 'client', DEPLOYMENT, 'warning', 'secrets: not supported yet'],
   ['secrets.env.gws', 'hush', DEPLOYMENT, 'warning', 'secrets: not supported yet'],
   ['k8s.gws', 'name', DEPLOYMENT, 'warning', 'k8s: not supported yet'],

@@ -23,6 +23,7 @@ true
   "webphone.authRedirectUri" $identity
   "webphone.webphoneService" "not needed; the page finds its gateway under its own address"
   "secrets" $identity
+  "rbac.create" "not needed; the pods ask nothing of Kubernetes"
   "k8s" $identity -}}
 {{- if include "webphone.given" (list $.Values $path) }}
   {{ $path }}: {{ $text }}
