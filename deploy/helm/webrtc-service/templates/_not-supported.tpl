@@ -15,6 +15,11 @@ gateway.esServer: not supported yet; logs are JSON on standard error, for a coll
 {{- if hasKey $gateway "enable1pccCalls" | and (not $gateway.enable1pccCalls) }}
 gateway.enable1pccCalls: switching it off is not supported yet; pages can always make calls
 {{- end -}}
+{{- range $gateway.arguments -}}
+{{- if regexMatch "^-sip-disallowed-codecs .*telephone-event" . }}
+gateway.arguments: digits (telephone-event) can't be left out yet
+{{- end -}}
+{{- end -}}
 {{- range list "gateway" "coturn" -}}
 {{- if ne (index $.Values .).logPath "stdout" }}
 {{ . }}.logPath: log files are not supported yet; the volume is mounted, and the log is JSON on standard error

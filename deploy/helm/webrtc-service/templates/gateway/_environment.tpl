@@ -54,11 +54,13 @@
   value: {{ $gateway.media.rtpPortLow | quote }}
 - name: WSG_MEDIA__RTP_PORT_HIGH
   value: {{ $gateway.media.rtpPortHigh | quote }}
-{{- if not $gateway.enableTranscoding }}
+{{- with include "webrtc.codecs" (list . "browser") }}
 - name: WSG_MEDIA__BROWSER_CODECS
-  value: pcmu,pcma
+  value: {{ . | quote }}
+{{- end }}
+{{- with include "webrtc.codecs" (list . "sip") }}
 - name: WSG_MEDIA__SIP_CODECS
-  value: pcmu,pcma
+  value: {{ . | quote }}
 {{- end }}
 {{- with include "webrtc.turnUrls" . }}
 - name: WSG_TURN__URLS
