@@ -1,24 +1,25 @@
 // What a chart's options are, and whether each has its effect.
 import assert from 'node:assert/strict';
 
+import { read } from './helm.mjs';
 import { container, environment } from './objects.mjs';
 import { each } from './queue.mjs';
 
 /**
- * The options of the schema: path, schema without references, whether it is a leaf or a closed map, and whether it is in one
- * of several forms, of which the schema can't say which was meant. Maps whose keys are free are one option.
+ * The options of the schema: path, schema without references, whether it is a leaf or a closed map, whether it is in one of
+ * several forms, of which the schema can't say which was meant, and whether it is required. Maps whose keys are free are one option.
  */
 export function options(chart) {
   const schema = JSON.parse(chart.file('values.schema.json'));
-  const under = (node, path, unsure) => {
+  const under = (node, path, unsure, required) => {
     const resolved = node.$ref ? schema.definitions[node.$ref.split('/').at(-1)] : node;
     const isClosed = (one) => one.properties && one.additionalProperties === false;
     const closed = [resolved, ...(resolved.anyOf ?? [])].find(isClosed);
     const among = unsure || Boolean(resolved.anyOf);
-    const below = Object.entries(closed?.properties ?? {}).flatMap(([name, child]) => under(child, [...path, name], among));
-    return [{ option: path.join('.'), schema: resolved, leaf: below.length === 0, closed: Boolean(closed), unsure: among }, ...below];
+    const below = Object.entries(closed?.properties ?? {}).flatMap(([name, child]) => under(child, [...path, name], among, closed.required?.includes(name) ?? false));
+    return [{ option: path.join('.'), schema: resolved, leaf: below.length === 0, closed: Boolean(closed), unsure: among, required }, ...below];
   };
-  return under(schema, [], false).filter(({ option }) => option && option !== 'global');
+  return under(schema, [], false, true).filter(({ option }) => option && option !== 'global');
 }
 
 const byName = (list = []) => Object.fromEntries(list.map((one) => [one.name, one]));
@@ -105,4 +106,21 @@ export function unexplained(chart) {
   };
   const isKey = (line) => /^ *[a-zA-Z0-9]+:/.test(line);
   return lines.filter((line, index) => isKey(line) && leaves.has(at(index)) && !line.includes('#') && !/^ *#/.test(lines[index - 1] ?? ''));
+}
+
+/**
+ * What Helm takes away where an option is null: `optional` options with a default, all at once, and `required` ones by the
+ * depth of their path, since nothing is asked of a map that is gone.
+ */
+export function nulls(chart) {
+  const defaults = read(chart.file('values.yaml'));
+  const hasDefault = ({ option }) => follow(defaults, option) !== undefined && follow(chart.needed, option) === undefined;
+  const none = (list) => Object.fromEntries(list.map(({ option }) => [option, null]));
+  const all = options(chart);
+  const required = all.filter((one) => one.required);
+  const depths = [...new Set(required.map(({ option }) => option.split('.').length))];
+  return {
+    optional: none(all.filter((one) => one.leaf && !one.required && hasDefault(one))),
+    required: depths.map((depth) => none(required.filter(({ option }) => option.split('.').length === depth))),
+  };
 }

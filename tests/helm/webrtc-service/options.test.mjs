@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
 import { read } from '../lib/helm.mjs';
-import { closedMaps, failures, illTyped, options, unexplained, withoutRow } from '../lib/options.mjs';
+import { closedMaps, failures, illTyped, nulls, options, unexplained, withoutRow } from '../lib/options.mjs';
 import { each } from '../lib/queue.mjs';
 import { chart } from './chart.mjs';
 import { ROWS } from './option-table.mjs';
@@ -30,9 +30,22 @@ test('an option of another type is refused by name', async () => {
   const wrong = illTyped(chart);
   const said = await chart.refusal(wrong);
   for (const option of Object.keys(wrong)) assert.ok(said.includes(`- ${option}: `), `${option}: ${said}`);
-  const more = { 'gateway.replicas': '1', 'gateway.workersCount': 1.5, 'coturn.port': 70000, 'gateway.logPath': 'log', 'coturn.budget.minAvailable': 'half', 'gateway.voiceSipProxy': 'a;transport=sctp', 'gateway.resources.requests.cpu': '800m', 'deployment.ingress.tls': 'secret' };
+  const more = { 'gateway.replicas': '1', 'gateway.workersCount': 1.5, 'coturn.port': 70000, 'gateway.logPath': 'log', 'coturn.budget.minAvailable': 'half', 'gateway.voiceSipProxy': 'a;transport=sctp', 'gateway.resources.requests.cpu': '800m', 'gateway.resources.requests.ephemeral-storage': true, 'deployment.ingress.tls': 'secret' };
   const again = await chart.refusal(more);
   for (const option of Object.keys(more)) assert.ok(again.includes(`- ${option}: `), `${option}: ${again}`);
+});
+
+test('a default can be taken away, or that is refused by name', async () => {
+  const { optional, required } = nulls(chart);
+  assert.ok(Object.keys(optional).length > 5 && required.length > 1);
+  assert.ok((await chart.render(optional)).length > 0);
+  for (const missing of required) {
+    const said = await chart.refusal(missing);
+    for (const option of Object.keys(missing)) {
+      const [, section = '(root)', name] = option.match(/^(?:(.*)\.)?(.*)$/);
+      assert.ok(said.includes(`- ${section}: ${name} is required`), `${option}: ${said}`);
+    }
+  }
 });
 
 test('values-template.yaml explains every option, and is a file that works', async () => {
