@@ -8,6 +8,7 @@ import { RELEASE } from '../lib/helm.mjs';
 import { isCustom, problems, VERSIONS } from '../lib/kubernetes.mjs';
 import { container, names, object } from '../lib/objects.mjs';
 import { root } from '../lib/paths.mjs';
+import { each } from '../lib/queue.mjs';
 import { merge, nested } from '../lib/values.mjs';
 import { chart } from './chart.mjs';
 
@@ -48,9 +49,12 @@ test('a release brings these objects, named after it', async () => {
 });
 
 test('Kubernetes from 1.28 on takes every object', async () => {
-  const rendered = [...await chart.render(), ...await chart.render(EVERYTHING)];
-  assert.deepEqual(rendered.filter(isCustom).map(({ kind }) => kind), ['PodMonitor']);
-  assert.deepEqual(await problems(Object.fromEntries(VERSIONS.map((version) => [version, rendered]))), []);
+  const rendered = await each(VERSIONS, async (version) => {
+    const kubernetes = `${version}.0`;
+    return [...await chart.render({}, { kubernetes }), ...await chart.render(EVERYTHING, { kubernetes })];
+  });
+  for (const objects of rendered) assert.deepEqual(objects.filter(isCustom).map(({ kind }) => kind), ['PodMonitor']);
+  assert.deepEqual(await problems(Object.fromEntries(VERSIONS.map((version, index) => [version, rendered[index]]))), []);
 });
 
 test('the PodMonitor has what the operator knows', async () => {
@@ -112,6 +116,13 @@ test('the pods may do nothing', async () => {
   assert.equal(pod.automountServiceAccountToken, false);
   assert.equal(pod.securityContext.runAsNonRoot, true);
   assert.deepEqual(container(deployment).securityContext, { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ['ALL'] } });
+});
+
+test('a pod waits until balancers know that it goes, where Kubernetes can wait', async () => {
+  for (const [kubernetes, wait] of [['1.28.0', undefined], ['1.30.0', 5]]) {
+    const deployment = object(await chart.render({}, { kubernetes }), 'Deployment', RELEASE);
+    assert.equal(container(deployment).lifecycle?.preStop.sleep.seconds, wait);
+  }
 });
 
 test('the version is the project’s', async () => {
