@@ -284,6 +284,10 @@ test('the notes say what comes next, and what does nothing', async () => {
   const said = Object.fromEntries(await each(STEPS, async (one) => [one.join(' ').trim(), await chart.notes(step(one))]));
   assert.match(said.infra, /deployment\.type=infra --set-string deployment\.color=blue/);
   assert.match(said['infra green'], /webrtc-coturn-service-green[^]*gateway\.turnExternalUriGreen[^]*deployment\.type=coturn/);
+  assert.match(said['infra green'], /coturn\.lbIpGreen isn't set, so the infrastructure chooses/);
+  const addressed = { ...step(['infra', 'blue']), 'coturn.lbIpBlue': '192.0.2.1' };
+  assert.doesNotMatch(await chart.notes(addressed), /lbIpBlue/);
+  assert.match(await chart.notes({ ...addressed, 'deployment.coturnDeployment': 'internal' }), /coturn\.lbIpBlue isn't asked for/);
   assert.match(said['coturn blue'], /deployment\.type=gateway --set-string deployment\.color=blue webrtc-gateway-blue/);
   assert.match(said['gateway blue'], /deployment\.type=cutover/);
   assert.match(said['cutover green'], /webrtc\.example\.com\/ping +# "path":"green"/);
