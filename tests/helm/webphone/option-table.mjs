@@ -1,4 +1,4 @@
-// Where each option must appear (lib/options.mjs says how a row reads).
+// Where each option must appear (lib/option-checks.mjs says how a row reads).
 import { RELEASE } from '../lib/helm.mjs';
 
 const the = (kind) => ({ with: {}, object: `${kind}/${RELEASE}` });

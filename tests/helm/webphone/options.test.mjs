@@ -5,7 +5,7 @@ import { test } from 'node:test';
 
 import { read, RELEASE } from '../lib/helm.mjs';
 import { object } from '../lib/objects.mjs';
-import { closedMaps, failures, illTyped, nulls, unexplained, withoutRow } from '../lib/options.mjs';
+import { closedMaps, failures, illTyped, nulls, unexplained, withoutRow } from '../lib/option-checks.mjs';
 import { chart } from './chart.mjs';
 import { ROWS } from './option-table.mjs';
 

@@ -1,4 +1,4 @@
-// Where each option must appear (lib/options.mjs says how a row reads). A value of another type than the schema's would be
+// Where each option must appear (lib/option-checks.mjs says how a row reads). A value of another type than the schema's would be
 // refused, so a row also shows that the option is taken.
 
 // Objects by the step that brings them.

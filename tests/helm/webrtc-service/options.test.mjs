@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
 import { read } from '../lib/helm.mjs';
-import { closedMaps, failures, illTyped, nulls, options, unexplained, withoutRow } from '../lib/options.mjs';
+import { closedMaps, failures, illTyped, nulls, options, unexplained, withoutRow } from '../lib/option-checks.mjs';
 import { each } from '../lib/queue.mjs';
 import { chart } from './chart.mjs';
 import { ROWS } from './option-table.mjs';
