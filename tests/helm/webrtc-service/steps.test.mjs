@@ -99,6 +99,10 @@ test('every step passes the linter', async () => {
   assert.equal(status, 0, stdout);
 });
 
+test('a release can be rendered without a cluster: Helm 3.10 then takes Kubernetes 1.25 for granted', async () => {
+  assert.ok((await chart.render({}, { kubernetes: '1.25.0' })).length > 0);
+});
+
 test('names are the same in every object that refers to them', async () => {
   for (const colour of COLOURS) {
     const objects = await chart.render({ ...FULL, ...step(['all', colour]) });
