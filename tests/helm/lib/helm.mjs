@@ -1,11 +1,11 @@
 // Helm, as an operator runs it, on one of our charts.
-import { cpSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import YAML from 'yaml';
 
 import { startCluster } from './cluster.mjs';
 import { charts, helm } from './paths.mjs';
-import { run, temporaryFolder } from './process.mjs';
+import { run } from './process.mjs';
 import { merge, nested } from './values.mjs';
 
 export const NAMESPACE = 'webrtc';
@@ -30,8 +30,6 @@ function template(folder, values, { kubernetes = NEWEST, release = RELEASE } = {
 }
 
 export class Chart {
-  #withNotes;
-
   /** `needed` is what has no default: a release renders with it. */
   constructor(name, needed) {
     this.folder = path.join(charts, name);
@@ -57,32 +55,28 @@ export class Chart {
     return stderr;
   }
 
-  /** Installs it where `objects` are already. What that brings, or what Helm says where it refuses. */
-  async install(options, objects) {
+  /** Installs it in a cluster with `objects`: what it brings and what its notes say, or what Helm says where it refuses. */
+  async install(options = {}, objects = []) {
     const cluster = await startCluster(objects);
     const args = ['install', RELEASE, this.folder, '--namespace', NAMESPACE, '--output', 'json', '--values', '-'];
     try {
       const { stdout, stderr, status } = await run(helm, args, { input: stringify(merge(this.needed, nested(options))), env: cluster.environment });
-      return status === 0 ? { objects: parse(JSON.parse(stdout).manifest) } : { refused: stderr };
+      if (status !== 0) return { refused: stderr };
+      const { manifest, info } = JSON.parse(stdout);
+      return { objects: parse(manifest), notes: info.notes };
     } finally {
       await cluster.stop();
     }
   }
 
-  lint(values) {
-    return run(helm, ['lint', this.folder, '--strict', '--values', '-'], { input: stringify(values) });
+  /** What NOTES.txt says. */
+  async notes(options) {
+    const { notes, refused } = await this.install(options);
+    if (refused) throw new Error(`helm: ${refused}`);
+    return notes;
   }
 
-  /** What NOTES.txt says. Helm shows it only with a cluster to install in, so a copy of the chart renders it into an object. */
-  async notes(options = {}) {
-    if (!this.#withNotes) {
-      this.#withNotes = path.join(temporaryFolder(), path.basename(this.folder));
-      cpSync(this.folder, this.#withNotes, { recursive: true });
-      renameSync(path.join(this.#withNotes, 'templates/NOTES.txt'), path.join(this.#withNotes, 'notes.txt'));
-      writeFileSync(path.join(this.#withNotes, 'templates/notes.yaml'), '---\nnotes: {{ tpl (.Files.Get "notes.txt") . | quote }}\n');
-    }
-    const { stdout, stderr, status } = await template(this.#withNotes, merge(this.needed, nested(options)));
-    if (status !== 0) throw new Error(`helm: ${stderr}`);
-    return parse(stdout).find(({ notes }) => notes).notes;
+  lint(values) {
+    return run(helm, ['lint', this.folder, '--strict', '--values', '-'], { input: stringify(values) });
   }
 }

@@ -285,7 +285,7 @@ test('what does not fit together is refused by name', async () => {
 });
 
 test('the notes say what comes next, and what does nothing', async () => {
-  const said = Object.fromEntries(await each(STEPS, async (one) => [one.join(' ').trim(), await chart.notes(step(one))]));
+  const said = Object.fromEntries(await each(STEPS, async (one) => [one.join(' ').trim(), await chart.notes({ ...step(one), 'deployment.forceCutover': true })]));
   assert.match(said.infra, /deployment\.type=infra --set-string deployment\.color=blue/);
   assert.match(said['infra green'], /webrtc-coturn-service-green[^]*gateway\.turnExternalUriGreen[^]*deployment\.type=coturn/);
   assert.match(said['infra green'], /coturn\.lbIpGreen isn't set, so the infrastructure chooses/);
