@@ -294,6 +294,9 @@ test('the notes say what comes next, and what does nothing', async () => {
   assert.match(await chart.notes({ ...addressed, 'deployment.coturnDeployment': 'internal' }), /coturn\.lbIpBlue isn't asked for/);
   assert.match(said['coturn blue'], /deployment\.type=gateway --set-string deployment\.color=blue webrtc-gateway-blue/);
   assert.match(said['gateway blue'], /deployment\.type=cutover/);
+  const [portless, ported] = await each(['voice.example.com;transport=tcp', 'voice.example.com:5080;transport=tcp'], (proxy) => chart.notes({ ...step(['gateway', 'blue']), 'gateway.voiceSipProxy': proxy }));
+  assert.match(portless, /voiceSipProxy has no port, so 5060 is taken/);
+  assert.doesNotMatch(ported, /voiceSipProxy/);
   assert.match(said['cutover green'], /webrtc\.example\.com\/ping +# "path":"green"/);
   assert.match(said['all blue'], /https:\/\/webrtc\.example\.com\//);
   for (const text of Object.values(said)) assert.doesNotMatch(text, /WARNING|<no value>|%!/);
