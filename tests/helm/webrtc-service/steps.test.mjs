@@ -258,6 +258,19 @@ test('media is reached by the TURN server, on the node’s ports, or in its netw
   for (const { strategy } of [ports, network]) assert.deepEqual(strategy, { maxSurge: 0, maxUnavailable: 1 });
 });
 
+test('autoscalers take pods away slowly, and none where sign-ins are unknown', async () => {
+  for (const [scaler, kind] of [['deployment.keda', 'ScaledObject'], ['deployment.hpa', 'HorizontalPodAutoscaler']]) {
+    const objects = await chart.render({ ...step(['all', 'blue']), [scaler]: true });
+    for (const component of ['gateway', 'coturn']) {
+      const { spec } = object(objects, kind, `webrtc-${component}-blue`);
+      const { scaleDown } = (spec.advanced?.horizontalPodAutoscalerConfig ?? spec).behavior;
+      assert.deepEqual(scaleDown, { stabilizationWindowSeconds: 600, policies: [{ type: 'Pods', value: 1, periodSeconds: 300 }] });
+      const [prometheus] = (spec.triggers ?? []).filter(({ type }) => type === 'prometheus');
+      assert.equal(prometheus?.metadata.ignoreNullValues, scaler === 'deployment.keda' && component === 'gateway' ? 'false' : undefined);
+    }
+  }
+});
+
 test('what does not fit together is refused by name', async () => {
   const cases = [
     [{ 'deployment.type': 'gateway', 'deployment.color': '' }, 'deployment.color'],
