@@ -48,6 +48,32 @@ test('a default can be taken away, or that is refused by name', async () => {
   }
 });
 
+test('what does not fit together is refused by name', async () => {
+  const cases = [
+    [{ 'deployment.type': 'gateway', 'deployment.color': '' }, 'deployment.color'],
+    [{ 'deployment.keda': true, 'deployment.hpa': true }, 'deployment.hpa'],
+    [{ 'gateway.turnExternalUriBlue': '' }, 'gateway.turnExternalUriBlue'],
+    [{ 'gateway.arguments': ['-logs 5'] }, 'gateway.arguments: "-logs 5"'],
+    [{ 'gateway.arguments': ['-codecs pcmu,g722'] }, 'gateway.arguments: codecs towards browser: "g722"'],
+    [{ 'gateway.arguments': ['-sip-disallowed-codecs opus,pcmu,pcma'] }, 'gateway.arguments: codecs towards sip: "none"'],
+    [{ 'deployment.ingress.domain': '' }, 'deployment.ingress.domain'],
+    [{ 'deployment.ingress.className': 'nginx', 'deployment.ingress.annotations': { 'kubernetes.io/ingress.class': 'nginx' } }, 'deployment.ingress.className'],
+    [{ 'deployment.gatewayApi.enabled': true }, 'deployment.gatewayApi.parentRefs'],
+    [{ 'gateway.config': { node: 'x' }, 'gateway.configSecret': 'y' }, 'gateway.configSecret'],
+    [{ 'coturn.logPvc': { pvcName: 'x', volumeSpec: { nfs: {} } } }, 'coturn.logPvc.volumeName'],
+    [{ 'deployment.keda': true, 'coturn.resources': null }, 'coturn.resources.requests'],
+    [{ 'deployment.hpa': true, 'gateway.resources.requests': null }, 'gateway.resources.requests'],
+    [{ 'deployment.hpa': true, 'gateway.replicas': 0 }, 'gateway.replicas'],
+    [{ 'deployment.keda': true, 'coturn.replicas': 3, 'coturn.scaling.maxReplicaCount': 2 }, 'coturn.replicas'],
+    [{ 'image.webrtc': '' }, 'image.webrtc'],
+    [{ 'image.coturn': '' }, 'image.coturn'],
+  ];
+  for (const [options, named] of cases) {
+    const said = await chart.refusal(options);
+    assert.ok(said.includes(named), `${named}: ${said}`);
+  }
+});
+
 test('values-template.yaml explains every option, and is a file that works', async () => {
   const template = read(chart.file('values-template.yaml'));
   const has = (option) => option.split('.').reduce((inner, key) => (inner && typeof inner === 'object' && key in inner ? inner[key] : undefined), template) !== undefined;
