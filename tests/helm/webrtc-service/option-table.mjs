@@ -184,7 +184,8 @@ export const ROWS = [
   ['gateway.secrets.env.turnSecret', 'in clear', GATEWAY, variable('WSG_TURN__SECRET'), 'in clear', { 'gateway.secrets.type': 'env' }],
   ...['csi.gws', 'k8s.gws', 'env.gwsClient', 'env.gwsSecret'].map((name) => [`gateway.secrets.${name}`, 'x', GATEWAY, 'warning', 'gateway.secrets: the GWS client is not supported yet']),
   ['gateway.esServer', 'http://es.example.com:9200', GATEWAY, 'warning', 'gateway.esServer: not supported yet'],
-  ['gateway.logPath', '/log', GATEWAY, 'warning', 'gateway.logPath: log files are not supported yet'],
+  ['gateway.logPath', '/log', GATEWAY, variable('WSG_LOG__PATH'), '/log'],
+  ['gateway.logPath', 'stdout', GATEWAY, variable('WSG_LOG__PATH'), undefined],
 
   // coturn
   ['coturn.port', 8443, TURN_SERVICE, 'spec.ports.0.port', 8443],
@@ -205,7 +206,8 @@ export const ROWS = [
   ['coturn.resources.requests.cpu', '0.25', COTURN, `${CONTAINER}.resources.requests.cpu`, '0.25'],
   ['coturn.resources.requests.memory', '768Mi', COTURN, `${CONTAINER}.resources.requests.memory`, '768Mi'],
   ['coturn.scaling.thresholdSignins', 71, COTURN, 'warning', 'coturn.scaling.thresholdSignins: not used'],
-  ['coturn.logPath', '/log', COTURN, 'warning', 'coturn.logPath: log files are not supported yet'],
+  ['coturn.logPath', '/log', COTURN, variable('WST_LOG__PATH'), '/log'],
+  ['coturn.logPath', 'stdout', COTURN, variable('WST_LOG__PATH'), undefined],
 
   // labels
   ['labels.common', { team: 'voice' }, CUTOVER, 'metadata.labels.team', 'voice'],

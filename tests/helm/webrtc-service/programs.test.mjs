@@ -1,6 +1,7 @@
 // The programs themselves, with what the chart renders for them.
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 
@@ -68,8 +69,8 @@ test('what is said in the values is what the programs read', async () => {
 });
 
 /** Both, running as they would in pods, but for their ports. */
-async function running() {
-  const objects = await chart.render({ ...ALL, ...SMALL });
+async function running(options = {}) {
+  const objects = await chart.render({ ...ALL, ...SMALL, ...options });
   const [http, metrics, sip, media, turn, admin] = await freePorts(6);
   const gateway = pod(objects, 'gateway');
   Object.assign(gateway.env, { WSG_HTTP__LISTEN: `127.0.0.1:${http}`, WSG_METRICS__LISTEN: `127.0.0.1:${metrics}`, WSG_SIP__LISTEN: `127.0.0.1:${sip}`, WSG_MEDIA__WEBRTC_PORT: '0' });
@@ -106,4 +107,19 @@ test('gateway and TURN server start, and are watched by names that they have', a
   } finally {
     await stop();
   }
+});
+
+test('logs are in files where logPath is a folder, in one for each pod', async () => {
+  const folder = temporaryFolder();
+  const { stop, said } = await running({ 'gateway.logPath': folder, 'coturn.logPath': folder });
+  await stop();
+  const files = readdirSync(folder, { recursive: true }).filter((name) => name.endsWith('.log')).sort();
+  // A TURN server is named after its machine, which in a pod is the pod.
+  assert.deepEqual(files, ['webrtc-pod-1/webrtc-sip-gateway.log', `${hostname()}/webrtc-sip-turn.log`].sort());
+  for (const file of files) {
+    const lines = readFileSync(path.join(folder, file), 'utf8').trim().split('\n');
+    assert.ok(lines.length > 0);
+    for (const line of lines) assert.equal(typeof JSON.parse(line), 'object');
+  }
+  assert.deepEqual(said(), ['', '']);
 });

@@ -20,11 +20,6 @@ gateway.enable1pccCalls: switching it off is not supported yet; pages can always
 gateway.arguments: digits (telephone-event) can't be left out yet
 {{- end -}}
 {{- end -}}
-{{- range list "gateway" "coturn" -}}
-{{- if ne (index $.Values .).logPath "stdout" }}
-{{ . }}.logPath: log files are not supported yet; the volume is mounted, and the log is JSON on standard error
-{{- end -}}
-{{- end -}}
 {{- if hasKey .Values.coturn.scaling "thresholdSignins" }}
 coturn.scaling.thresholdSignins: not used; TURN servers are scaled by processor and memory
 {{- end -}}

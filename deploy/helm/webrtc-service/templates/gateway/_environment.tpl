@@ -70,6 +70,10 @@
 {{- end }}
 - name: WSG_LOG__FORMAT
   value: json
+{{- if ne $gateway.logPath "stdout" }}
+- name: WSG_LOG__PATH
+  value: {{ $gateway.logPath | quote }}
+{{- end }}
 - name: WSG_SHUTDOWN__DRAIN_SECONDS
   value: {{ $gateway.drainSeconds | quote }}
 {{- end -}}
