@@ -88,7 +88,7 @@ fi
 # ---- packages of npm and Python, again when their lists change ----
 fresh() { [ -e "$2" ] && [ ! "$1" -nt "$2" ]; } # list, stamp
 
-for folder in webphone tests/real-peers tests/helm tests/webphone-chart; do
+for folder in webphone tests/real-peers tests/helm; do
   if ! fresh "$folder/package-lock.json" "$folder/node_modules/.package-lock.json"; then
     say "npm packages of $folder"
     npm ci --prefix "$folder" --no-audit --no-fund --loglevel=error

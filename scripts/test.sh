@@ -65,16 +65,12 @@ node_counts() { count "$(sum '^(#|ℹ) pass [0-9]+')" "$(sum '^(#|ℹ) (fail|can
 part 'webphone' npm test --prefix webphone
 node_counts
 
-part 'chart webphone' target/venv/bin/python -m unittest discover --start-directory tests/webphone-chart
-failures_found=$(sum '(failures|errors)=[0-9]+')
-count $(($(sum '^Ran [0-9]+ tests?') - failures_found)) "$failures_found"
-
 part 'optimised build' cargo build --profile checked --package gateway-bin --package turn-bin --package examples \
   --package benches --bin webrtc-sip-gateway --bin webrtc-sip-turn --bin two_nodes --bin soak --quiet
 count 0 0
 if [ "$status" -eq 0 ]; then
   check 'systemd units' scripts/check-units.sh
-  part 'chart webrtc-service' npm test --prefix tests/helm
+  part 'charts' npm test --prefix tests/helm
   node_counts
   part 'monitoring' npm test --prefix tests/monitoring
   node_counts

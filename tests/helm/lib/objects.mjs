@@ -14,5 +14,5 @@ export const container = (deployment) => deployment.spec.template.spec.container
 
 /** A container's environment: texts, and where others come from. */
 export function environment(deployment) {
-  return Object.fromEntries(container(deployment).env.map(({ name, value, valueFrom }) => [name, value ?? valueFrom]));
+  return Object.fromEntries((container(deployment).env ?? []).map(({ name, value, valueFrom }) => [name, value ?? valueFrom]));
 }

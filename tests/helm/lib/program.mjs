@@ -4,37 +4,32 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
 
-import { container, object } from './objects.mjs';
+import { container } from './objects.mjs';
 import { program } from './paths.mjs';
 import { run, temporaryFolder } from './process.mjs';
 
-const PROGRAMS = {
-  gateway: { name: 'webrtc-sip-gateway', named: process.env.GATEWAY },
-  coturn: { name: 'webrtc-sip-turn', named: process.env.TURN },
-};
+export const GATEWAY = { name: 'webrtc-sip-gateway', named: process.env.GATEWAY };
+export const TURN = { name: 'webrtc-sip-turn', named: process.env.TURN };
+
 const FIELDS = { 'metadata.name': 'webrtc-pod-1', 'status.podIP': '127.0.0.1', 'status.hostIP': '192.0.2.10' };
 const SECRET = 'what both programs know';
 const START_TIMEOUT_MS = 10_000;
 
-/** Command, arguments and environment of a component's container; files are where a pod would have them mounted. */
-export function command(objects, component, { files = {} } = {}) {
-  const deployment = object(objects, 'Deployment', `webrtc-${component}-blue`);
-  const { args, env, volumeMounts } = container(deployment);
+/** Command, arguments and environment of a Deployment's container; `files` are where it has its volume `config` mounted. */
+export function command({ name, named }, deployment, files) {
+  const { args, env = [], volumeMounts } = container(deployment);
   const folder = temporaryFolder();
-  const write = (name, text) => {
-    mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
-    writeFileSync(path.join(folder, name), text);
-  };
-  const { stringData } = object(objects, 'Secret', `webrtc-${component}-config-blue`);
-  for (const [name, text] of Object.entries({ ...stringData, ...files })) write(name, text);
-  const mounted = volumeMounts.find(({ name }) => name === 'config').mountPath;
+  for (const [file, text] of Object.entries(files)) {
+    mkdirSync(path.dirname(path.join(folder, file)), { recursive: true });
+    writeFileSync(path.join(folder, file), text);
+  }
+  const mounted = volumeMounts.find((mount) => mount.name === 'config').mountPath;
   const here = (text) => text.replace(mounted, folder);
   const variables = {};
-  for (const { name, value, valueFrom } of env) {
+  for (const { name: variable, value, valueFrom } of env) {
     const given = value ?? FIELDS[valueFrom.fieldRef?.fieldPath] ?? (valueFrom.secretKeyRef && SECRET);
-    variables[name] = here(given.replace(/\$\((\w+)\)/g, (all, other) => variables[other] ?? all));
+    variables[variable] = here(given.replace(/\$\((\w+)\)/g, (all, other) => variables[other] ?? all));
   }
-  const { name, named } = PROGRAMS[component];
   return { binary: program(name, named), args: args.map(here), env: variables };
 }
 

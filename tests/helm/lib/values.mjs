@@ -1,12 +1,5 @@
 // Values as nested objects, and their options as paths with dots.
 
-/** What has no default; every type and colour renders with it. */
-export const NEEDED = {
-  deployment: { ingress: { domain: 'example.com' } },
-  image: { webrtc: 'registry.example.com/webrtc', coturn: 'registry.example.com/webrtc' },
-  gateway: { turnExternalUriBlue: 'turn-blue.example.com', turnExternalUriGreen: 'turn-green.example.com' },
-};
-
 /** { 'a.b': 1 } as { a: { b: 1 } }. */
 export function nested(options) {
   return Object.entries(options).reduce((values, [option, value]) => {

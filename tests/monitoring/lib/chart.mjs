@@ -1,6 +1,7 @@
 // What the chart webrtc-service has for monitoring.
-import { NAMESPACE, render } from '../../helm/lib/helm.mjs';
+import { NAMESPACE } from '../../helm/lib/helm.mjs';
 import { object } from '../../helm/lib/objects.mjs';
+import { chart } from '../../helm/webrtc-service/chart.mjs';
 
 export { NAMESPACE };
 
@@ -8,18 +9,18 @@ const MONITORED = { 'deployment.type': 'infra', monitoring: { enabled: true, das
 
 /** The rules of its PrometheusRule. */
 export async function rules(options = {}) {
-  return object(await render({ ...MONITORED, ...options }), 'PrometheusRule', 'webrtc-alerts').spec;
+  return object(await chart.render({ ...MONITORED, ...options }), 'PrometheusRule', 'webrtc-alerts').spec;
 }
 
 /** The queries by which KEDA scales gateways. */
 export async function scaling() {
-  const objects = await render({ 'deployment.type': 'all', 'deployment.color': 'blue', 'deployment.keda': true });
+  const objects = await chart.render({ 'deployment.type': 'all', 'deployment.color': 'blue', 'deployment.keda': true });
   return objects.filter(({ kind }) => kind === 'ScaledObject').flatMap(({ spec }) => spec.triggers).flatMap(({ metadata }) => metadata.query ?? []);
 }
 
 /** Its dashboards, as Grafana would read them: `{ name, dashboard }` each. */
 export async function dashboards() {
-  const maps = (await render(MONITORED)).filter(({ kind }) => kind === 'ConfigMap');
+  const maps = (await chart.render(MONITORED)).filter(({ kind }) => kind === 'ConfigMap');
   return maps.flatMap(({ data }) => Object.entries(data).map(([name, text]) => ({ name, dashboard: JSON.parse(text) })));
 }
 

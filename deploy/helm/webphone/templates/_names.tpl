@@ -2,6 +2,15 @@
 {{- .Release.Name | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
+{{- /* The host names of the page; the option is written both ways. */ -}}
+{{- define "webphone.hosts" -}}
+{{- $hosts := list .Values.ingress.host -}}
+{{- range .Values.ingress.hosts -}}
+{{- $hosts = append $hosts .host -}}
+{{- end -}}
+{{ $hosts | compact | uniq | toJson }}
+{{- end -}}
+
 {{- define "webphone.selector" -}}
 app.kubernetes.io/name: webphone
 app.kubernetes.io/instance: {{ .Release.Name }}

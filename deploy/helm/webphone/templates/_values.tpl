@@ -23,9 +23,10 @@ true
   "webphone.authRedirectUri" $identity
   "webphone.webphoneService" "not needed; the page finds its gateway under its own address"
   "secrets" $identity
+  "rbac.create" "not needed; the pods ask nothing of Kubernetes"
   "k8s" $identity -}}
 {{- if include "webphone.given" (list $.Values $path) }}
-{{ $path }}: {{ $text }}
+  {{ $path }}: {{ $text }}
 {{- end -}}
 {{- end -}}
 {{- end -}}

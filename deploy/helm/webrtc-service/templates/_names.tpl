@@ -109,3 +109,9 @@ app.kubernetes.io/component: {{ $component }}
 {{ join "," $urls }}
 {{- end -}}
 {{- end -}}
+
+{{- /* The Secret with the program's file: rendered from COMPONENT.config, or one that is there. */ -}}
+{{- define "webrtc.configSecretName" -}}
+{{- $root := index . 0 -}}
+{{ (index $root.Values (index . 1)).configSecret | default (printf "webrtc-%s-config-%s" (index . 1) (include "webrtc.colour" $root)) }}
+{{- end -}}

@@ -30,6 +30,10 @@
 {{- end }}
 - name: WST_LOG__FORMAT
   value: json
+{{- if ne $coturn.logPath "stdout" }}
+- name: WST_LOG__PATH
+  value: {{ $coturn.logPath | quote }}
+{{- end }}
 - name: WST_SHUTDOWN__DRAIN_SECONDS
   value: {{ $coturn.drainSeconds | quote }}
 {{- end -}}

@@ -54,11 +54,13 @@
   value: {{ $gateway.media.rtpPortLow | quote }}
 - name: WSG_MEDIA__RTP_PORT_HIGH
   value: {{ $gateway.media.rtpPortHigh | quote }}
-{{- if not $gateway.enableTranscoding }}
+{{- with include "webrtc.codecs" (list . "browser") }}
 - name: WSG_MEDIA__BROWSER_CODECS
-  value: pcmu,pcma
+  value: {{ . | quote }}
+{{- end }}
+{{- with include "webrtc.codecs" (list . "sip") }}
 - name: WSG_MEDIA__SIP_CODECS
-  value: pcmu,pcma
+  value: {{ . | quote }}
 {{- end }}
 {{- with include "webrtc.turnUrls" . }}
 - name: WSG_TURN__URLS
@@ -68,6 +70,10 @@
 {{- end }}
 - name: WSG_LOG__FORMAT
   value: json
+{{- if ne $gateway.logPath "stdout" }}
+- name: WSG_LOG__PATH
+  value: {{ $gateway.logPath | quote }}
+{{- end }}
 - name: WSG_SHUTDOWN__DRAIN_SECONDS
   value: {{ $gateway.drainSeconds | quote }}
 {{- end -}}

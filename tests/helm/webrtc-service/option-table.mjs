@@ -1,14 +1,16 @@
-// Where each option of webrtc-service must appear: option, value, object, path in it, what stands there. A value of
-// another type than the schema's would be refused, so a row also shows that the option is taken.
+// Where each option must appear (lib/option-checks.mjs says how a row reads). A value of another type than the schema's would be
+// refused, so a row also shows that the option is taken.
 
 // Objects by the step that brings them.
-const GATEWAY = { type: 'gateway', color: 'blue', object: 'Deployment/webrtc-gateway-blue' };
-const COTURN = { type: 'coturn', color: 'blue', object: 'Deployment/webrtc-coturn-blue' };
+const step = (type, color, object) => ({ with: { 'deployment.type': type, 'deployment.color': color }, object });
+const at = (one, object) => ({ ...one, object });
+const GATEWAY = step('gateway', 'blue', 'Deployment/webrtc-gateway-blue');
+const GREEN_GATEWAY = step('gateway', 'green', 'Deployment/webrtc-gateway-green');
+const COTURN = step('coturn', 'blue', 'Deployment/webrtc-coturn-blue');
 const IN = { gateway: GATEWAY, coturn: COTURN };
-const at = (step, object) => ({ ...step, object });
-const COMMON = { type: 'infra', color: '' };
-const INFRA = { type: 'infra', color: 'blue' };
-const CUTOVER = { type: 'cutover', color: 'blue', object: 'Ingress/webrtc-ingress-int' };
+const COMMON = step('infra', '');
+const INFRA = step('infra', 'blue');
+const CUTOVER = step('cutover', 'blue', 'Ingress/webrtc-ingress-int');
 const TURN_SERVICE = at(INFRA, 'Service/webrtc-coturn-service-blue');
 const scaled = (component) => at(IN[component], `ScaledObject/webrtc-${component}-blue`);
 const ALERTS = at(COMMON, 'PrometheusRule/webrtc-alerts');
@@ -32,7 +34,8 @@ const PARENTS = [{ name: 'web', namespace: 'ingress' }];
 export const ROWS = [
   // deployment
   ['deployment.type', 'coturn', COTURN, 'metadata.name', 'webrtc-coturn-blue'],
-  ['deployment.color', 'green', { type: 'gateway', color: 'green', object: 'Deployment/webrtc-gateway-green' }, variable('WSG_COLOUR'), 'green'],
+  ['deployment.color', 'green', GREEN_GATEWAY, variable('WSG_COLOUR'), 'green'],
+  ['deployment.forceCutover', true, CUTOVER, 'spec.rules.0.http.paths.0.backend.service.name', 'webrtc-gateway-service-green'],
   ...both('deployment.namespace', 'production', 'metadata.namespace', 'production'),
   ...both('deployment.priorityClassName', 'high', `${POD}.priorityClassName`, 'high'),
   ...both('deployment.nodeSelector', { pool: 'general' }, `${POD}.nodeSelector`, { pool: 'general' }),
@@ -151,7 +154,7 @@ export const ROWS = [
   ['gateway.sip.trusted', ['10.1.0.0/16', '10.2.0.1'], GATEWAY, variable('WSG_SIP__TRUSTED'), '10.1.0.0/16,10.2.0.1'],
   ['gateway.turnExternalUriBlue', '192.0.2.1', GATEWAY, variable('WSG_TURN__URLS'), 'turn:192.0.2.1:443?transport=udp,turn:192.0.2.1:443?transport=tcp'],
   ['gateway.turnExternalUriBlue', 'turns:a:443?transport=tcp,turn:b', GATEWAY, variable('WSG_TURN__URLS'), 'turns:a:443?transport=tcp,turn:b'],
-  ['gateway.turnExternalUriGreen', 'green.example.com:3478', { type: 'gateway', color: 'green', object: 'Deployment/webrtc-gateway-green' }, variable('WSG_TURN__URLS'), 'turn:green.example.com:3478?transport=udp,turn:green.example.com:3478?transport=tcp'],
+  ['gateway.turnExternalUriGreen', 'green.example.com:3478', GREEN_GATEWAY, variable('WSG_TURN__URLS'), 'turn:green.example.com:3478?transport=udp,turn:green.example.com:3478?transport=tcp'],
   ...['authRedirectUri', 'authService', 'envService', 'cfgService'].map((name) => [`gateway.${name}`, 'http://auth.example.com', GATEWAY, 'warning', `gateway.${name}: not supported yet`]),
   ['gateway.enableTranscoding', false, GATEWAY, variable('WSG_MEDIA__BROWSER_CODECS'), 'pcmu,pcma'],
   ['gateway.enableTranscoding', false, GATEWAY, variable('WSG_MEDIA__SIP_CODECS'), 'pcmu,pcma'],
@@ -166,6 +169,13 @@ export const ROWS = [
   ['gateway.trustedProxies', ['10.9.0.0/16'], GATEWAY, variable('WSG_HTTP__TRUSTED_PROXIES'), '10.9.0.0/16'],
   ['gateway.allowedOrigins', ['https://a', 'https://b'], GATEWAY, variable('WSG_HTTP__ALLOWED_ORIGINS'), 'https://a,https://b'],
   ['gateway.config', { limits: { calls: 500 } }, at(GATEWAY, 'Secret/webrtc-gateway-config-blue'), ['stringData', 'gateway.toml'], '[limits]\n  calls = 500.0\n\n[turn]\n  listen = []\n'],
+  ['gateway.arguments', ['-codecs pcmu,PCMA,opus=120'], GATEWAY, variable('WSG_MEDIA__BROWSER_CODECS'), 'pcmu,pcma,opus'],
+  ['gateway.arguments', ['-codecs pcmu,telephone-event'], GATEWAY, `${CONTAINER}.args`, ['--config', '/etc/webrtc-sip-gateway/gateway.toml']],
+  ['gateway.arguments', ['-codecs pcmu,telephone-event'], GATEWAY, variable('WSG_MEDIA__SIP_CODECS'), undefined],
+  ['gateway.arguments', ['-codecs opus,pcma'], GATEWAY, variable('WSG_MEDIA__BROWSER_CODECS'), 'pcma', { 'gateway.enableTranscoding': false }],
+  ['gateway.arguments', ['-sip-disallowed-codecs opus,telephone-event'], GATEWAY, variable('WSG_MEDIA__SIP_CODECS'), 'pcmu,pcma'],
+  ['gateway.arguments', ['-sip-disallowed-codecs opus,telephone-event'], GATEWAY, variable('WSG_MEDIA__BROWSER_CODECS'), undefined],
+  ['gateway.arguments', ['-sip-disallowed-codecs opus,telephone-event'], GATEWAY, 'warning', "gateway.arguments: digits (telephone-event) can't be left out yet"],
   ['gateway.arguments', ['--check-config'], GATEWAY, `${CONTAINER}.args`, ['--config', '/etc/webrtc-sip-gateway/gateway.toml', '--check-config']],
   ['gateway.scaling.prometheusAddress', 'http://prometheus:9090', scaled('gateway'), 'triggers.prometheus.metadata.serverAddress', 'http://prometheus:9090', KEDA],
   ['gateway.scaling.thresholdSignins', 25, scaled('gateway'), 'triggers.prometheus.metadata.threshold', '25', KEDA],
@@ -176,7 +186,8 @@ export const ROWS = [
   ['gateway.secrets.env.turnSecret', 'in clear', GATEWAY, variable('WSG_TURN__SECRET'), 'in clear', { 'gateway.secrets.type': 'env' }],
   ...['csi.gws', 'k8s.gws', 'env.gwsClient', 'env.gwsSecret'].map((name) => [`gateway.secrets.${name}`, 'x', GATEWAY, 'warning', 'gateway.secrets: the GWS client is not supported yet']),
   ['gateway.esServer', 'http://es.example.com:9200', GATEWAY, 'warning', 'gateway.esServer: not supported yet'],
-  ['gateway.logPath', '/log', GATEWAY, 'warning', 'gateway.logPath: log files are not supported yet'],
+  ['gateway.logPath', '/log', GATEWAY, variable('WSG_LOG__PATH'), '/log'],
+  ['gateway.logPath', 'stdout', GATEWAY, variable('WSG_LOG__PATH'), undefined],
 
   // coturn
   ['coturn.port', 8443, TURN_SERVICE, 'spec.ports.0.port', 8443],
@@ -188,7 +199,7 @@ export const ROWS = [
   ['coturn.tlsSecret', 'turn-tls', COTURN, 'volumes.config.projected.sources.1.secret.name', 'turn-tls'],
   ['coturn.tlsSecret', 'turn-tls', GATEWAY, variable('WSG_TURN__URLS'), 'turn:turn-blue.example.com:443?transport=udp,turns:turn-blue.example.com:443?transport=tcp'],
   ['coturn.lbIpBlue', '192.0.2.1', TURN_SERVICE, 'spec.loadBalancerIP', '192.0.2.1'],
-  ['coturn.lbIpGreen', '192.0.2.2', { ...INFRA, color: 'green', object: 'Service/webrtc-coturn-service-green' }, 'spec.loadBalancerIP', '192.0.2.2'],
+  ['coturn.lbIpGreen', '192.0.2.2', step('infra', 'green', 'Service/webrtc-coturn-service-green'), 'spec.loadBalancerIP', '192.0.2.2'],
   ['coturn.allowPeers', ['10.42.0.0/16'], COTURN, variable('WST_RELAY__ALLOW_PEERS'), '10.42.0.0/16'],
   ['coturn.relayPortLow', 50000, COTURN, variable('WST_RELAY__PORT_LOW'), '50000'],
   ['coturn.relayPortHigh', 60000, COTURN, variable('WST_RELAY__PORT_HIGH'), '60000'],
@@ -197,7 +208,8 @@ export const ROWS = [
   ['coturn.resources.requests.cpu', '0.25', COTURN, `${CONTAINER}.resources.requests.cpu`, '0.25'],
   ['coturn.resources.requests.memory', '768Mi', COTURN, `${CONTAINER}.resources.requests.memory`, '768Mi'],
   ['coturn.scaling.thresholdSignins', 71, COTURN, 'warning', 'coturn.scaling.thresholdSignins: not used'],
-  ['coturn.logPath', '/log', COTURN, 'warning', 'coturn.logPath: log files are not supported yet'],
+  ['coturn.logPath', '/log', COTURN, variable('WST_LOG__PATH'), '/log'],
+  ['coturn.logPath', 'stdout', COTURN, variable('WST_LOG__PATH'), undefined],
 
   // labels
   ['labels.common', { team: 'voice' }, CUTOVER, 'metadata.labels.team', 'voice'],

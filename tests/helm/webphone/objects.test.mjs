@@ -1,0 +1,140 @@
+// What a release brings, and that Kubernetes takes it.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { test } from 'node:test';
+
+import { RELEASE } from '../lib/helm.mjs';
+import { isCustom, problems, VERSIONS } from '../lib/kubernetes.mjs';
+import { container, names, object } from '../lib/objects.mjs';
+import { root } from '../lib/paths.mjs';
+import { each } from '../lib/queue.mjs';
+import { merge, nested } from '../lib/values.mjs';
+import { chart } from './chart.mjs';
+
+const EVERYTHING = {
+  image: { tag: '1.2.3', imagePullSecrets: ['registry'] },
+  ingress: {
+    ingressClassName: 'nginx',
+    annotations: { 'nginx.ingress.kubernetes.io/affinity': 'cookie' },
+    tls: [{ hosts: ['webphone.example.com'], secretName: 'webphone-tls' }],
+  },
+  resources: { limits: { cpu: '500m', memory: '1024Mi' } },
+  podAnnotations: { owner: '1051' },
+  nodeSelector: { pool: 'general' },
+  tolerations: [{ key: 'pool', operator: 'Exists', effect: 'NoSchedule' }],
+  affinity: {
+    podAntiAffinity: {
+      preferredDuringSchedulingIgnoredDuringExecution: [{
+        weight: 100,
+        podAffinityTerm: { topologyKey: 'topology.kubernetes.io/zone', labelSelector: { matchLabels: { 'app.kubernetes.io/name': 'webphone' } } },
+      }],
+    },
+  },
+  priorityClassName: 'high',
+  dnsPolicy: 'ClusterFirst',
+  dnsConfig: { options: [{ name: 'ndots', value: '3' }] },
+  autoscaling: { enabled: true, targetMemoryUtilizationPercentage: 70 },
+  monitoring: { enabled: true },
+};
+
+const selects = (selector, labels) => Object.entries(selector).every(([name, value]) => labels[name] === value);
+
+test('a release brings these objects, named after it', async () => {
+  const [all, fewest] = [['ConfigMap/X', 'Deployment/X', 'Ingress/X', 'Ingress/X-signalling', 'Service/X'], ['ConfigMap/X', 'Deployment/X']];
+  const named = (list, release) => list.map((name) => name.replace('X', release));
+  assert.deepEqual(names(await chart.render()), named(all, RELEASE));
+  assert.deepEqual(names(await chart.render({}, { release: 'other' })), named(all, 'other'));
+  assert.deepEqual(names(await chart.render({ 'service.enabled': false, 'ingress.enabled': false })), named(fewest, RELEASE));
+});
+
+test('Kubernetes from 1.28 on takes every object', async () => {
+  const rendered = await each(VERSIONS, async (version) => {
+    const kubernetes = `${version}.0`;
+    return [...await chart.render({}, { kubernetes }), ...await chart.render(EVERYTHING, { kubernetes })];
+  });
+  for (const objects of rendered) assert.deepEqual(objects.filter(isCustom).map(({ kind }) => kind), ['PodMonitor']);
+  assert.deepEqual(await problems(Object.fromEntries(VERSIONS.map((version, index) => [version, rendered[index]]))), []);
+});
+
+test('the PodMonitor has what the operator knows', async () => {
+  const { apiVersion, spec } = object(await chart.render(EVERYTHING), 'PodMonitor', RELEASE);
+  assert.equal(apiVersion, 'monitoring.coreos.com/v1');
+  assert.deepEqual(Object.keys(spec).sort(), ['podMetricsEndpoints', 'selector']);
+  assert.equal(spec.podMetricsEndpoints.length, 1);
+  assert.deepEqual(Object.keys(spec.podMetricsEndpoints[0]).sort(), ['interval', 'metricRelabelings', 'path', 'port']);
+});
+
+test('the linter finds nothing to complain about', async () => {
+  const { status, stdout, stderr } = await chart.lint(merge(chart.needed, nested(EVERYTHING)));
+  assert.equal(status, 0, stdout + stderr);
+  assert.match(stdout, /1 chart\(s\) linted, 0 chart\(s\) failed/);
+});
+
+test('Service and Ingress lead to the pods, and signalling to the gateways', async () => {
+  const objects = await chart.render();
+  const deployment = object(objects, 'Deployment', RELEASE);
+  const service = object(objects, 'Service', RELEASE);
+  assert.deepEqual(service.spec.selector, deployment.spec.selector.matchLabels);
+  assert.ok(selects(service.spec.selector, deployment.spec.template.metadata.labels));
+  const [port, ...others] = service.spec.ports;
+  assert.deepEqual(others, []);
+  assert.equal(port.targetPort, container(deployment).ports[0].name);
+  const backends = objects.filter(({ kind }) => kind === 'Ingress').flatMap(({ spec }) => spec.rules[0].http.paths);
+  assert.deepEqual(Object.fromEntries(backends.map(({ path: prefix, backend }) => [prefix, backend.service])), {
+    '/v1': { name: 'gateways', port: { number: 80 } },
+    '/': { name: RELEASE, port: { name: port.name } },
+  });
+});
+
+test('signalling has the cookie that browsers want, the page has none, and polls may wait', async () => {
+  const objects = await chart.render();
+  const annotations = (name) => object(objects, 'Ingress', name).metadata.annotations;
+  const signalling = annotations(`${RELEASE}-signalling`);
+  const nginx = (name) => signalling[`nginx.ingress.kubernetes.io/${name}`];
+  assert.deepEqual(['affinity', 'affinity-mode', 'session-cookie-path', 'session-cookie-secure', 'session-cookie-samesite'].map(nginx), ['cookie', 'persistent', '/', 'true', 'None']);
+  assert.notEqual(nginx('session-cookie-name'), 'WSGROUTEID', 'the gateway sets that one itself');
+  for (const timeout of [nginx('proxy-read-timeout'), nginx('proxy-send-timeout'), signalling['haproxy.router.openshift.io/timeout']]) assert.ok(parseInt(timeout, 10) > 30, timeout);
+  // Two that write one cookie undo each other's work.
+  assert.deepEqual(Object.keys(annotations(RELEASE)).filter((name) => /affinity|cookie/.test(name)), []);
+  assert.equal(annotations(RELEASE)['nginx.ingress.kubernetes.io/proxy-read-timeout'], nginx('proxy-read-timeout'));
+});
+
+test('metrics are scraped at the port that the pods have for them, without names of gateways', async () => {
+  const objects = await chart.render({ 'monitoring.enabled': true });
+  const deployment = object(objects, 'Deployment', RELEASE);
+  const { selector, podMetricsEndpoints: [endpoint] } = object(objects, 'PodMonitor', RELEASE).spec;
+  const { containerPort } = container(deployment).ports.find(({ name }) => name === endpoint.port);
+  assert.match(object(objects, 'ConfigMap', RELEASE).data['gateway.toml'], new RegExp(`\\[metrics\\]\nlisten = "0\\.0\\.0\\.0:${containerPort}"`));
+  assert.ok(selects(selector.matchLabels, deployment.spec.template.metadata.labels));
+  assert.deepEqual(endpoint.metricRelabelings, [{ sourceLabels: ['__name__'], regex: 'wrtc_.*', action: 'drop' }]);
+});
+
+test('the pods may do nothing', async () => {
+  const deployment = object(await chart.render(), 'Deployment', RELEASE);
+  const pod = deployment.spec.template.spec;
+  assert.equal(pod.automountServiceAccountToken, false);
+  assert.equal(pod.securityContext.runAsNonRoot, true);
+  assert.deepEqual(container(deployment).securityContext, { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ['ALL'] } });
+});
+
+test('a pod waits until balancers know that it goes, where Kubernetes can wait', async () => {
+  for (const [kubernetes, wait] of [['1.28.0', undefined], ['1.30.0', 5]]) {
+    const deployment = object(await chart.render({}, { kubernetes }), 'Deployment', RELEASE);
+    assert.equal(container(deployment).lifecycle?.preStop.sleep.seconds, wait);
+  }
+});
+
+test('the version is the project’s', async () => {
+  const [, version] = readFileSync(path.join(root, 'Cargo.toml'), 'utf8').match(/\[workspace\.package\][^[]*?\nversion = "(.*)"/);
+  assert.ok(container(object(await chart.render(), 'Deployment', RELEASE)).image.endsWith(`:${version}`));
+});
+
+test('another configuration brings other pods, and nothing else does', async () => {
+  const checksum = async (options) => object(await chart.render(options), 'Deployment', RELEASE).spec.template.metadata.annotations['checksum/config'];
+  const [plain, monitored, more, annotated] = await Promise.all([{}, { 'monitoring.enabled': true }, { replicaCount: 2 }, { podAnnotations: { owner: '1051' } }].map(checksum));
+  assert.match(plain, /^[0-9a-f]{64}$/);
+  assert.notEqual(monitored, plain);
+  assert.equal(more, plain);
+  assert.equal(annotated, plain);
+});

@@ -1,0 +1,24 @@
+// What Helm says after an installation.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { each } from '../lib/queue.mjs';
+import { chart, step, STEPS } from './chart.mjs';
+
+test('the notes say what comes next, and what does nothing', async () => {
+  const said = Object.fromEntries(await each(STEPS, async (one) => [one.join(' ').trim(), await chart.notes({ ...step(one), 'deployment.forceCutover': true })]));
+  assert.match(said.infra, /deployment\.type=infra --set-string deployment\.color=blue/);
+  assert.match(said['infra green'], /webrtc-coturn-service-green[^]*gateway\.turnExternalUriGreen[^]*deployment\.type=coturn/);
+  assert.match(said['infra green'], /coturn\.lbIpGreen isn't set, so the infrastructure chooses/);
+  const addressed = { ...step(['infra', 'blue']), 'coturn.lbIpBlue': '192.0.2.1' };
+  assert.doesNotMatch(await chart.notes(addressed), /lbIpBlue/);
+  assert.match(await chart.notes({ ...addressed, 'deployment.coturnDeployment': 'internal' }), /coturn\.lbIpBlue isn't asked for/);
+  assert.match(said['coturn blue'], /deployment\.type=gateway --set-string deployment\.color=blue webrtc-gateway-blue/);
+  assert.match(said['gateway blue'], /deployment\.type=cutover/);
+  const [portless, ported] = await each(['voice.example.com;transport=tcp', 'voice.example.com:5080;transport=tcp'], (proxy) => chart.notes({ ...step(['gateway', 'blue']), 'gateway.voiceSipProxy': proxy }));
+  assert.match(portless, /voiceSipProxy has no port, so 5060 is taken/);
+  assert.doesNotMatch(ported, /voiceSipProxy/);
+  assert.match(said['cutover green'], /webrtc\.example\.com\/ping +# "path":"green"/);
+  assert.match(said['all blue'], /https:\/\/webrtc\.example\.com\//);
+  for (const text of Object.values(said)) assert.doesNotMatch(text, /WARNING|<no value>|%!/);
+});

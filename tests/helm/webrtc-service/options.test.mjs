@@ -1,0 +1,93 @@
+// Every option has its effect; what is misspelt or of another type is refused by name.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+
+import { read } from '../lib/helm.mjs';
+import { closedMaps, failures, illTyped, nulls, options, unexplained, withoutRow } from '../lib/option-checks.mjs';
+import { each } from '../lib/queue.mjs';
+import { chart } from './chart.mjs';
+import { ROWS } from './option-table.mjs';
+
+const OPTIONS = options(chart);
+
+test('every option appears where it must', async () => {
+  assert.deepEqual(await failures(chart, ROWS), []);
+});
+
+test('there is a row for every option', () => {
+  assert.deepEqual(withoutRow(chart, ROWS), []);
+});
+
+test('a misspelt option is refused by name', async () => {
+  const places = closedMaps(chart);
+  const said = await chart.refusal(Object.fromEntries(places.map((place) => [`${place && `${place}.`}mispelt`, 1])));
+  for (const place of places) assert.ok(said.includes(`- ${place || '(root)'}: Additional property mispelt is not allowed`), `${place}: ${said}`);
+  assert.ok((await chart.refusal({ 'deployment.ingress.tls': { secertName: 'x' } })).includes('- deployment.ingress.tls: '));
+});
+
+test('an option of another type is refused by name', async () => {
+  const wrong = illTyped(chart);
+  const said = await chart.refusal(wrong);
+  for (const option of Object.keys(wrong)) assert.ok(said.includes(`- ${option}: `), `${option}: ${said}`);
+  const more = { 'gateway.replicas': '1', 'gateway.workersCount': 1.5, 'coturn.port': 70000, 'gateway.logPath': 'log', 'gateway.turnExternalUriBlue': 'https://turn.example.com', 'coturn.budget.minAvailable': 'half', 'gateway.voiceSipProxy': 'a;transport=sctp', 'gateway.resources.requests.cpu': '800m', 'gateway.resources.requests.ephemeral-storage': true, 'deployment.ingress.tls': 'secret', 'monitoring.alertFor': { 'webrtc-gateway-signin': '1m' } };
+  const again = await chart.refusal(more);
+  for (const option of Object.keys(more)) assert.ok(again.includes(`- ${option}: `), `${option}: ${again}`);
+});
+
+test('a default can be taken away, or that is refused by name', async () => {
+  const { optional, required } = nulls(chart);
+  assert.ok(Object.keys(optional).length > 5 && required.length > 1);
+  assert.ok((await chart.render(optional)).length > 0);
+  for (const missing of required) {
+    const said = await chart.refusal(missing);
+    for (const option of Object.keys(missing)) {
+      const [, section = '(root)', name] = option.match(/^(?:(.*)\.)?(.*)$/);
+      assert.ok(said.includes(`- ${section}: ${name} is required`), `${option}: ${said}`);
+    }
+  }
+});
+
+test('what does not fit together is refused by name', async () => {
+  const cases = [
+    [{ 'deployment.type': 'gateway', 'deployment.color': '' }, 'deployment.color'],
+    [{ 'deployment.keda': true, 'deployment.hpa': true }, 'deployment.hpa'],
+    [{ 'gateway.turnExternalUriBlue': '' }, 'gateway.turnExternalUriBlue'],
+    [{ 'gateway.arguments': ['-logs 5'] }, 'gateway.arguments: "-logs 5"'],
+    [{ 'gateway.arguments': ['-codecs pcmu,g722'] }, 'gateway.arguments: codecs towards browser: "g722"'],
+    [{ 'gateway.arguments': ['-sip-disallowed-codecs opus,pcmu,pcma'] }, 'gateway.arguments: codecs towards sip: "none"'],
+    [{ 'deployment.ingress.domain': '' }, 'deployment.ingress.domain'],
+    [{ 'deployment.ingress.className': 'nginx', 'deployment.ingress.annotations': { 'kubernetes.io/ingress.class': 'nginx' } }, 'deployment.ingress.className'],
+    [{ 'deployment.gatewayApi.enabled': true }, 'deployment.gatewayApi.parentRefs'],
+    [{ 'gateway.config': { node: 'x' }, 'gateway.configSecret': 'y' }, 'gateway.configSecret'],
+    [{ 'coturn.logPvc': { pvcName: 'x', volumeSpec: { nfs: {} } } }, 'coturn.logPvc.volumeName'],
+    [{ 'deployment.keda': true, 'coturn.resources': null }, 'coturn.resources.requests'],
+    [{ 'deployment.hpa': true, 'gateway.resources.requests': null }, 'gateway.resources.requests'],
+    [{ 'deployment.hpa': true, 'gateway.replicas': 0 }, 'gateway.replicas'],
+    [{ 'deployment.keda': true, 'coturn.replicas': 3, 'coturn.scaling.maxReplicaCount': 2 }, 'coturn.replicas'],
+    [{ 'image.webrtc': '' }, 'image.webrtc'],
+    [{ 'image.coturn': '' }, 'image.coturn'],
+  ];
+  for (const [options, named] of cases) {
+    const said = await chart.refusal(options);
+    assert.ok(said.includes(named), `${named}: ${said}`);
+  }
+});
+
+test('values-template.yaml explains every option, and is a file that works', async () => {
+  const template = read(chart.file('values-template.yaml'));
+  const has = (option) => option.split('.').reduce((inner, key) => (inner && typeof inner === 'object' && key in inner ? inner[key] : undefined), template) !== undefined;
+  assert.deepEqual(OPTIONS.filter(({ option }) => !has(option) && !['deployment.type', 'deployment.color'].includes(option)).map(({ option }) => option), []);
+  assert.deepEqual(unexplained(chart), []);
+  const { status, stdout, stderr } = await chart.lint(template);
+  assert.equal(status, 0, stdout + stderr);
+  for (const [type, color] of [['infra', ''], ['infra', 'blue'], ['coturn', 'blue'], ['gateway', 'green'], ['cutover', 'green'], ['all', '']]) {
+    assert.ok((await chart.render({ 'deployment.type': type, 'deployment.color': color }, { values: template })).length > 0);
+  }
+});
+
+test('a file as operators of the guide have it renders in every step', async () => {
+  const values = read(readFileSync(new URL('operator-values.yaml', import.meta.url), 'utf8'));
+  const steps = [['infra', ''], ...['infra', 'coturn', 'gateway', 'cutover'].flatMap((type) => ['blue', 'green'].map((color) => [type, color]))];
+  for (const objects of await each(steps, ([type, color]) => chart.render({ 'deployment.type': type, 'deployment.color': color }, { values }))) assert.ok(objects.length > 0);
+});

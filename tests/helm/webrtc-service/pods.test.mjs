@@ -1,0 +1,91 @@
+// What pods are given, how they are reached, and how they end.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { container, environment, object } from '../lib/objects.mjs';
+import { chart, step } from './chart.mjs';
+
+test('the two programs share one secret, whichever way it comes', async () => {
+  const ways = [
+    [{}, 'webrtc-turn-secret'],
+    [{ 'gateway.secrets': { type: 'k8s', k8s: { turn: 'mine' } } }, 'mine'],
+    [{ 'gateway.secrets': { type: 'csi', csi: { turn: 'class' } } }, 'class'],
+    [{ 'gateway.secrets': { type: 'env', env: { turnSecret: 'in clear' } } }, 'in clear'],
+    // As the guide's files have it, with nothing of ours.
+    [{ 'gateway.secrets': { type: 'k8s', k8s: { gws: 'gws' } } }, 'webrtc-turn-secret'],
+    [{ 'gateway.secrets': { type: 'csi', csi: { gws: 'gws' } } }, 'webrtc-turn-secret'],
+    [{ 'gateway.secrets': { type: 'env', env: { gwsClient: 'a', gwsSecret: 'b' } } }, 'webrtc-turn-secret'],
+  ];
+  for (const [options, expected] of ways) {
+    const objects = await chart.render({ ...step(['all', 'blue']), ...options });
+    const given = ['gateway', 'coturn'].map((component) => {
+      const found = environment(object(objects, 'Deployment', `webrtc-${component}-blue`));
+      return found[component === 'gateway' ? 'WSG_TURN__SECRET' : 'WST_AUTH__SECRETS'];
+    });
+    assert.deepEqual(given[0], given[1]);
+    const driven = objects.filter(({ spec }) => spec?.template?.spec.volumes.some(({ csi }) => csi));
+    assert.equal(driven.length, expected === 'class' ? 2 : 0);
+    assert.equal(given[0].secretKeyRef?.name ?? given[0], expected);
+    assert.equal(objects.some((one) => one.metadata.name === 'webrtc-turn-secret'), expected === 'webrtc-turn-secret');
+  }
+});
+
+test('a TURN secret that is there is kept', async () => {
+  const secret = { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'webrtc-turn-secret' }, data: { turnSecret: 'b2xk' } };
+  const [fresh, kept] = await Promise.all([[], [secret]].map((there) => chart.install(step(['infra', '']), there)));
+  assert.equal(object(kept.objects, 'Secret', 'webrtc-turn-secret').data.turnSecret, 'b2xk');
+  assert.match(Buffer.from(object(fresh.objects, 'Secret', 'webrtc-turn-secret').data.turnSecret, 'base64').toString(), /^s[A-Za-z0-9]{40}$/);
+});
+
+test('a pod has more time to end than it may take to drain', async () => {
+  for (const [kubernetes, waits] of [['1.28.0', false], ['1.30.0', true]]) {
+    const objects = await chart.render({ ...step(['all', 'blue']), 'gateway.drainSeconds': 1800, 'coturn.drainSeconds': 7 }, { kubernetes });
+    for (const [component, variable, drain] of [['gateway', 'WSG_SHUTDOWN__DRAIN_SECONDS', 1800], ['coturn', 'WST_SHUTDOWN__DRAIN_SECONDS', 7]]) {
+      const deployment = object(objects, 'Deployment', `webrtc-${component}-blue`);
+      assert.equal(environment(deployment)[variable], String(drain));
+      const wait = container(deployment).lifecycle?.preStop.sleep.seconds;
+      assert.equal(wait, waits ? 5 : undefined);
+      assert.ok(deployment.spec.template.spec.terminationGracePeriodSeconds >= drain + 5 + 10);
+    }
+  }
+});
+
+test('media is reached by the TURN server, on the node’s ports, or in its network', async () => {
+  const reach = async (way) => {
+    const objects = await chart.render({ ...step(['all', 'blue']), 'gateway.media.reach': way, 'gateway.workersCount': 2 });
+    const deployment = object(objects, 'Deployment', 'webrtc-gateway-blue');
+    const policy = object(objects, 'NetworkPolicy', 'webrtc-gateway-blue').spec.ingress.at(-1);
+    const egress = object(objects, 'NetworkPolicy', 'webrtc-coturn-blue').spec.egress[0];
+    const media = container(deployment).ports.filter(({ name }) => name.startsWith('media-'));
+    return { pod: deployment.spec.template.spec, env: environment(deployment), media, strategy: deployment.spec.strategy.rollingUpdate, policy, egress };
+  };
+  const [turn, ports, network] = await Promise.all(['turn', 'hostPorts', 'hostNetwork'].map(reach));
+  assert.deepEqual(turn.media, [19000, 19001].map((port, index) => ({ name: `media-${index}`, containerPort: port, protocol: 'UDP' })));
+  assert.deepEqual(turn.policy.ports, [{ port: 19000, endPort: 19001, protocol: 'UDP' }]);
+  assert.equal(turn.policy.from[0].podSelector.matchLabels.servicename, 'webrtc-coturn');
+  assert.deepEqual(turn.egress.to.map((peer) => Object.keys(peer)[0]), ['podSelector']);
+  assert.equal(turn.env.WSG_MEDIA__ADVERTISED, undefined);
+  assert.deepEqual(ports.media.map(({ hostPort }) => hostPort), [19000, 19001]);
+  assert.equal(ports.env.WSG_MEDIA__ADVERTISED, '$(HOST_IP)');
+  assert.equal(ports.env.HOST_IP.fieldRef.fieldPath, 'status.hostIP');
+  assert.equal(ports.policy.from, undefined);
+  assert.ok(ports.egress.to.some((peer) => peer.ipBlock?.cidr === '10.0.0.0/8'));
+  assert.equal(ports.pod.hostNetwork, undefined);
+  assert.equal(network.pod.hostNetwork, true);
+  assert.equal(network.pod.dnsPolicy, 'ClusterFirstWithHostNet');
+  assert.deepEqual(turn.strategy, { maxSurge: 1, maxUnavailable: 0 });
+  for (const { strategy } of [ports, network]) assert.deepEqual(strategy, { maxSurge: 0, maxUnavailable: 1 });
+});
+
+test('autoscalers take pods away slowly, and none where sign-ins are unknown', async () => {
+  for (const [scaler, kind] of [['deployment.keda', 'ScaledObject'], ['deployment.hpa', 'HorizontalPodAutoscaler']]) {
+    const objects = await chart.render({ ...step(['all', 'blue']), [scaler]: true });
+    for (const component of ['gateway', 'coturn']) {
+      const { spec } = object(objects, kind, `webrtc-${component}-blue`);
+      const { scaleDown } = (spec.advanced?.horizontalPodAutoscalerConfig ?? spec).behavior;
+      assert.deepEqual(scaleDown, { stabilizationWindowSeconds: 600, policies: [{ type: 'Pods', value: 1, periodSeconds: 300 }] });
+      const [prometheus] = (spec.triggers ?? []).filter(({ type }) => type === 'prometheus');
+      assert.equal(prometheus?.metadata.ignoreNullValues, scaler === 'deployment.keda' && component === 'gateway' ? 'false' : undefined);
+    }
+  }
+});

@@ -1,0 +1,120 @@
+// Every type and colour: what a release brings, and that Kubernetes takes it.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { isCustom, problems, VERSIONS } from '../lib/kubernetes.mjs';
+import { container, names, object } from '../lib/objects.mjs';
+import { each } from '../lib/queue.mjs';
+import { chart, COLOURS, step, STEPS } from './chart.mjs';
+
+/** Everything that can be switched on. */
+const FULL = {
+  'monitoring.enabled': true,
+  'monitoring.dashboards': true,
+  'monitoring.prometheusMetrics': true,
+  'monitoring.prometheusAlerts': true,
+  'image.initContainerImage': 'busybox',
+  'image.imagePullSecrets': ['registry'],
+  'gateway.budget.minAvailable': '50%',
+  'coturn.budget.minAvailable': 1,
+  'coturn.tlsSecret': 'turn-tls',
+  'coturn.lbIpBlue': '192.0.2.1',
+  'gateway.secrets': { type: 'csi', csi: { turn: 'webrtc-turn' } },
+  'gateway.voiceSipProxy': 'proxy.voice.svc:5080;transport=tcp',
+  'deployment.ingress.tls': { secretName: 'webrtc-tls' },
+  ...Object.fromEntries(['gateway', 'coturn'].flatMap((component) => [
+    [`${component}.logPath`, '/mnt/log/webrtc'],
+    [`${component}.logPvc`, { pvcName: `${component}-pvc`, volumeName: `${component}-volume`, storageClassName: 'slow', capacity: '5Gi', volumeSpec: { nfs: { server: '192.0.2.7', path: '/logs' } } }],
+  ])),
+};
+const VARIANTS = [{}, FULL, { 'deployment.hpa': true, 'gateway.media.reach': 'hostPorts' }, { 'deployment.keda': true, 'gateway.media.reach': 'hostNetwork', 'deployment.gatewayApi': { enabled: true, parentRefs: [{ name: 'web' }] } }];
+
+test('each step brings what the guide says, by the names that it says', async () => {
+  const brought = async (type, colour, options = {}) => names(await chart.render({ ...step([type, colour]), ...options }));
+  assert.deepEqual(await brought('infra', ''), ['Secret/webrtc-turn-secret']);
+  assert.deepEqual(await brought('infra', '', FULL), [
+    'ConfigMap/webrtc-dashboard-gateway',
+    'ConfigMap/webrtc-dashboard-turn',
+    'PersistentVolume/coturn-volume',
+    'PersistentVolume/gateway-volume',
+    'PersistentVolumeClaim/coturn-pvc',
+    'PersistentVolumeClaim/gateway-pvc',
+    'PodMonitor/webrtc-coturn',
+    'PodMonitor/webrtc-gateway',
+    'PrometheusRule/webrtc-alerts',
+  ]);
+  for (const colour of COLOURS) {
+    const infra = [`NetworkPolicy/webrtc-coturn-${colour}`, `NetworkPolicy/webrtc-gateway-${colour}`, `Service/webrtc-coturn-service-${colour}`, `Service/webrtc-gateway-service-${colour}`];
+    const coturn = [`Deployment/webrtc-coturn-${colour}`, `Secret/webrtc-coturn-config-${colour}`];
+    const gateway = [`Deployment/webrtc-gateway-${colour}`, `Secret/webrtc-gateway-config-${colour}`];
+    const cutover = ['Ingress/webrtc-ingress-int'];
+    assert.deepEqual(await brought('infra', colour), infra);
+    assert.deepEqual(await brought('coturn', colour), coturn);
+    assert.deepEqual(await brought('gateway', colour), gateway);
+    assert.deepEqual(await brought('cutover', colour), cutover);
+    assert.deepEqual(await brought('all', colour), [...infra, ...coturn, ...gateway, ...cutover, 'Secret/webrtc-turn-secret'].sort());
+  }
+});
+
+test('Kubernetes from 1.28 on takes every object of every step', async () => {
+  const jobs = VERSIONS.flatMap((kubernetes) => {
+    // Between two versions only what depends on the version can differ: the deployments.
+    const steps = kubernetes === VERSIONS[0] || kubernetes === VERSIONS.at(-1) ? STEPS : [['all', 'blue']];
+    return steps.flatMap((one) => VARIANTS.map((variant) => ({ kubernetes, options: { ...variant, ...step(one) } })));
+  });
+  const rendered = await each(jobs, ({ kubernetes, options }) => chart.render(options, { kubernetes: `${kubernetes}.0` }));
+  const byVersion = Object.fromEntries(VERSIONS.map((version) => [version, jobs.flatMap((job, index) => (job.kubernetes === version ? rendered[index] : []))]));
+  const { kinds, custom } = {
+    kinds: new Set(rendered.flat().filter((one) => !isCustom(one)).map((one) => one.kind)),
+    custom: new Set(rendered.flat().filter(isCustom).map((one) => one.kind)),
+  };
+  assert.deepEqual([...kinds].sort(), ['ConfigMap', 'Deployment', 'HorizontalPodAutoscaler', 'Ingress', 'NetworkPolicy', 'PersistentVolume', 'PersistentVolumeClaim', 'PodDisruptionBudget', 'Secret', 'Service']);
+  assert.deepEqual([...custom].sort(), ['HTTPRoute', 'PodMonitor', 'PrometheusRule', 'ScaledObject']);
+  assert.deepEqual(await problems(byVersion), []);
+});
+
+test('the schemas notice what is wrong', async () => {
+  const [deployment] = (await chart.render(step(['gateway', 'blue']))).filter((one) => one.kind === 'Deployment');
+  const broken = structuredClone(deployment);
+  container(broken).ports[0].containerPort = 'eighty';
+  const unknown = structuredClone(deployment);
+  unknown.spec.template.spec.hostNetwrok = true;
+  const said = await problems({ 1.37: [broken, unknown] });
+  assert.equal(said.length, 2, said.join('\n'));
+  assert.match(said.join('\n'), /containerPort.*\n.*hostNetwrok/);
+});
+
+test('every step passes the linter', async () => {
+  for (const { stdout, stderr, status } of await each(STEPS, ([type, color]) => chart.lint({ ...chart.needed, deployment: { ...chart.needed.deployment, type, color } }))) {
+    assert.equal(status, 0, stdout + stderr);
+  }
+  const { status, stdout } = await chart.lint({});
+  assert.equal(status, 0, stdout);
+});
+
+test('a release can be rendered without a cluster: Helm 3.10 then takes Kubernetes 1.25 for granted', async () => {
+  assert.ok((await chart.render({}, { kubernetes: '1.25.0' })).length > 0);
+});
+
+test('names are the same in every object that refers to them', async () => {
+  for (const colour of COLOURS) {
+    const objects = await chart.render({ ...FULL, ...step(['all', colour]) });
+    for (const component of ['gateway', 'coturn']) {
+      const deployment = object(objects, 'Deployment', `webrtc-${component}-${colour}`);
+      const labels = deployment.spec.template.metadata.labels;
+      const selected = (selector) => Object.entries(selector).every(([name, value]) => labels[name] === value);
+      assert.ok(selected(deployment.spec.selector.matchLabels));
+      assert.ok(selected(object(objects, 'Service', `webrtc-${component}-service-${colour}`).spec.selector));
+      assert.ok(selected(object(objects, 'PodDisruptionBudget', `webrtc-${component}-${colour}`).spec.selector.matchLabels));
+      assert.ok(selected(object(objects, 'NetworkPolicy', `webrtc-${component}-${colour}`).spec.podSelector.matchLabels));
+      assert.ok(selected(object(objects, 'PodMonitor', `webrtc-${component}`).spec.selector.matchLabels));
+      assert.ok(container(deployment).ports.some(({ name }) => name === 'metrics'));
+      const volumes = deployment.spec.template.spec.volumes.map(({ name }) => name);
+      for (const { name } of container(deployment).volumeMounts) assert.ok(volumes.includes(name), name);
+    }
+    const [rule] = object(objects, 'Ingress', 'webrtc-ingress-int').spec.rules;
+    const { service } = rule.http.paths[0].backend;
+    const ports = object(objects, 'Service', service.name).spec.ports.map(({ name }) => name);
+    assert.ok(ports.includes(service.port.name));
+  }
+});
