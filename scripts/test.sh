@@ -70,6 +70,8 @@ count 0 0
 if [ "$status" -eq 0 ]; then
   part 'chart webrtc-service' npm test --prefix tests/helm
   node_counts
+  part 'balancers' npm test --prefix tests/balancers
+  node_counts
   part 'real peers' node tests/real-peers/run.mjs
   node_counts
   part 'soak' target/checked/soak
