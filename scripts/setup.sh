@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what is missing, on a bare Debian 12 with a Rust toolchain: `setup.sh run` what building and running takes,
-# `setup.sh test` also what the tests call: browsers, SIP phones, a proxy, speech tools, Prometheus. Says nothing when all is there.
+# `setup.sh test` also what the tests call: browsers, SIP phones, proxies, speech tools, Prometheus. Says nothing when all is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 what=${1:-test}
@@ -54,6 +54,9 @@ if [ "$what" = test ]; then
   need runc runc
   need strip binutils
   need promtool prometheus
+  need nginx nginx-light
+  need apache2 apache2-bin
+  need haproxy haproxy
   # The speech score is a C extension, built on the spot for the Python that will load it.
   python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
   [ -x target/venv/bin/python ] || python3 -c 'import sysconfig, os, sys
@@ -88,7 +91,7 @@ fi
 # ---- packages of npm and Python, again when their lists change ----
 fresh() { [ -e "$2" ] && [ ! "$1" -nt "$2" ]; } # list, stamp
 
-for folder in webphone tests/real-peers tests/helm; do
+for folder in webphone tests/balancers tests/real-peers tests/helm; do
   if ! fresh "$folder/package-lock.json" "$folder/node_modules/.package-lock.json"; then
     say "npm packages of $folder"
     npm ci --prefix "$folder" --no-audit --no-fund --loglevel=error

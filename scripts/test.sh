@@ -76,6 +76,8 @@ if [ "$status" -eq 0 ]; then
   node_counts
   part 'images' npm test --prefix tests/images
   node_counts
+  part 'balancers' npm test --prefix tests/balancers
+  node_counts
   part 'real peers' node tests/real-peers/run.mjs
   node_counts
   part 'soak' target/checked/soak

@@ -17,6 +17,7 @@ export function configuration({
   node = 'node1',
   http,
   origins = [],
+  balancers,
   metrics,
   sip,
   rtp,
@@ -32,7 +33,7 @@ export function configuration({
 }) {
   return [
     table('', { node }),
-    table('[http]', { listen: `127.0.0.1:${http}`, allowed_origins: origins }),
+    table('[http]', { listen: `127.0.0.1:${http}`, allowed_origins: origins, trusted_proxies: balancers }),
     table('[metrics]', { listen: `127.0.0.1:${metrics}` }),
     table('[sip]', { listen: addresses.map((address) => `${address}:${sip}`), trusted: ['127.0.0.0/8', ...trusted] }),
     ...routes.map((route) => table('[[sip.routes]]', route)),
@@ -49,11 +50,11 @@ export function configuration({
 }
 
 /**
- * Starts it and waits until it is ready. `routes`: `{ numbers, target, tcp }`; `proxy`: `{ target, tcp, domain }`;
+ * Starts it and waits until it is ready. `node`: its name; `balancers`: where they are; `users`: passwords by name; `routes`: `{ numbers, target, tcp }`; `proxy`: `{ target, tcp, domain }`;
  * `addresses`: where SIP listens; `trusted`: further networks that may call; `media`, `limits`: settings of those tables; `turn`:
- * settings made from the port that its TURN server is on, `tls`: the files of that server's certificate; `users`: passwords by names.
+ * settings made from the port that its TURN server is on, `tls`: the files of that server's certificate.
  */
-export async function gateway({ routes = [], proxy, addresses = ['127.0.0.1'], trusted = [], media = {}, limits = {}, turn = () => ({}), tls, users } = {}) {
+export async function gateway({ node, balancers, users, routes = [], proxy, addresses = ['127.0.0.1'], trusted = [], media = {}, limits = {}, turn = () => ({}), tls } = {}) {
   const binary = program('webrtc-sip-gateway', process.env.GATEWAY);
   const http = await freePort();
   const metrics = await freePort();
@@ -62,7 +63,7 @@ export async function gateway({ routes = [], proxy, addresses = ['127.0.0.1'], t
   const rtp = await freePorts(200);
   const turnSettings = { listen: [`127.0.0.1:${turnPort}`], ...turn(turnPort) };
   const file = path.join(temporaryFolder('gateway'), 'gateway.toml');
-  writeFileSync(file, configuration({ http, metrics, sip, rtp, addresses, trusted, routes, proxy, media, turn: turnSettings, tls, limits, users }));
+  writeFileSync(file, configuration({ node, balancers, users, http, metrics, sip, rtp, addresses, trusted, routes, proxy, media, turn: turnSettings, tls, limits }));
   const child = new ChildProcess('gateway', binary, ['--config', file], { env: { WSG_LOG__LEVEL: process.env.GATEWAY_LOG ?? 'info' } });
   const url = `http://127.0.0.1:${http}`;
   const get = (where) => fetch(`${url}${where}`, { signal: AbortSignal.timeout(2_000) });

@@ -306,9 +306,11 @@ export class GatewayClient extends Emitter<ClientEvents> {
     const windowMs = this.#signIn?.resumeWindowMs ?? 30_000;
     let token = this.#signIn?.token;
     const longest = () => (this.#calls.size > 0 ? RETRY_MAX_IN_CALL_MS : RETRY_MAX_MS);
-    for (let delay = 0; epoch === this.#epoch; delay = Math.min(Math.max(RETRY_FIRST_MS, delay * 2), longest())) {
+    let delay = 0;
+    while (epoch === this.#epoch) {
       if (delay > 0) await this.#pause(delay);
       if (epoch !== this.#epoch) return;
+      delay = Math.min(Math.max(RETRY_FIRST_MS, delay * 2), longest());
       try {
         if (token !== undefined) await this.#resume(epoch, token);
         else if (this.#credentials) await this.#enter(epoch, this.#credentials);
@@ -322,7 +324,7 @@ export class GatewayClient extends Emitter<ClientEvents> {
           if (this.#options.signInAgain === false) {
             return this.#leave({ reason: 'session_expired', text: 'Your sign-in has ended.' });
           }
-          delay = 0;
+          delay = 0; // signing in is another attempt, not the same one again
         } else if (token === undefined && error instanceof GatewayError && error.reason === 'wrong_credentials') {
           return this.#leave({ reason: error.reason, text: error.message });
         }

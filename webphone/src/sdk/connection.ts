@@ -5,7 +5,7 @@ import type { IncomingMessage, Transport } from './transport';
 
 /** Slack before a late death timer is taken for a page that slept rather than a gateway that died. */
 const ASLEEP_MS = 2000;
-/** How long the gateway has to prove itself after such a sleep. */
+/** How long the gateway may take to answer a heartbeat, or to prove itself after such a sleep. */
 const PROBE_MS = 3000;
 
 export interface ConnectionHandlers {
@@ -81,8 +81,10 @@ export class Connection {
   start(heartbeatMs: number, deadAfterMs: number, after: () => number): void {
     this.#after = after;
     this.#lastHeard = this.#clock.now();
-    this.#beat(heartbeatMs, deadAfterMs);
-    this.#watch(deadAfterMs, deadAfterMs);
+    // A link that is only slow loses nothing by a resume; behind a gateway that hangs, each second counts.
+    const silenceMs = Math.min(deadAfterMs, heartbeatMs + PROBE_MS);
+    this.#beat(heartbeatMs, silenceMs);
+    this.#watch(silenceMs, silenceMs);
     this.transport.listen();
   }
 

@@ -6,19 +6,21 @@ import { endpoint, parseMessage, type Transport, type TransportHandlers } from '
 export class WebSocketTransport implements Transport {
   readonly kind = 'websocket';
   readonly #url: string;
+  readonly #connect: (url: string) => WebSocket;
   #socket: WebSocket | undefined;
   #handlers: TransportHandlers | undefined;
 
-  constructor(base: string) {
+  constructor(base: string, connect: (url: string) => WebSocket = (url) => new WebSocket(url)) {
     const url = endpoint(base, 'v1/ws');
     url.protocol = url.protocol === 'https:' || url.protocol === 'wss:' ? 'wss:' : 'ws:';
     this.#url = url.href;
+    this.#connect = connect;
   }
 
   open(handlers: TransportHandlers): Promise<void> {
     this.#handlers = handlers;
     return new Promise((resolve, reject) => {
-      const socket = new WebSocket(this.#url);
+      const socket = this.#connect(this.#url);
       this.#socket = socket;
       let opened = false;
       socket.onopen = () => {
@@ -43,7 +45,8 @@ export class WebSocketTransport implements Transport {
   }
 
   send(request: RpcRequest): void {
-    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(request));
+    const socket = this.#socket;
+    if (socket && socket.readyState === socket.OPEN) socket.send(JSON.stringify(request));
   }
 
   authorize(): void {
