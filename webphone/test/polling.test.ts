@@ -75,6 +75,32 @@ test('a request is one POST, and its answer is a message', async () => {
   assert.deepEqual(messages, [{ jsonrpc: '2.0', id: 5, result: { token: 'T' } }]);
 });
 
+test('what is said about a call arrives in order, and delays nothing else', async () => {
+  const held: Array<() => void> = [];
+  const sent: string[] = [];
+  const transport = new PollingTransport('https://gw.example/', async (_, init) => {
+    const { id, params } = JSON.parse(String(init?.body)) as { id: number; params: { digits?: string } };
+    sent.push(params.digits ?? 'heartbeat');
+    await new Promise<void>((resolve) => held.push(resolve));
+    return json({ jsonrpc: '2.0', id, result: {} });
+  });
+  const answered: unknown[] = [];
+  void transport.open({ message: (message) => answered.push((message as { id?: number }).id), alive: () => {}, closed: () => {} });
+  const digit = (id: number, callId: string, digits: string) => transport.send({ jsonrpc: '2.0', id, method: 'call.dtmf', params: { callId, digits } });
+  digit(1, 'a', '7');
+  digit(2, 'a', '*');
+  digit(3, 'b', '5');
+  transport.send({ jsonrpc: '2.0', id: 4, method: 'session.heartbeat', params: {} });
+  await ticks();
+  assert.deepEqual([...sent].sort(), ['5', '7', 'heartbeat']);
+  for (const release of held.splice(0).reverse()) release();
+  await ticks();
+  assert.deepEqual(sent.slice(3), ['*']);
+  held.splice(0).forEach((release) => release());
+  await ticks();
+  assert.deepEqual([answered.slice(0, 3).sort(), answered.slice(3)], [[1, 3, 4], [2]]);
+});
+
 test('a refusal with an HTTP status and no id still answers its own request', async () => {
   const error = { code: -32000, message: 'no', data: { reason: 'not_signed_in' } };
   const { transport, messages, closed } = open(() => json({ jsonrpc: '2.0', id: null, error }, 401));

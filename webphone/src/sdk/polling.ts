@@ -12,6 +12,8 @@ export class PollingTransport implements Transport {
   #token: string | undefined;
   #after: () => number = () => 0;
   #polling = false;
+  /** The latest request about each call; done when it is answered. */
+  readonly #latest = new Map<string, Promise<void>>();
 
   constructor(base: string, fetchFunction: typeof fetch = (input, init) => fetch(input, init)) {
     this.#base = base;
@@ -28,14 +30,28 @@ export class PollingTransport implements Transport {
     this.#after = after;
   }
 
+  /**
+   * Requests travel on connections of their own and may overtake each other. What is said about one call, digit after digit, has to
+   * arrive in order, so each waits there for the one before.
+   */
   send(request: RpcRequest): void {
-    void this.#exchange('v1/rpc', request).then((text) => {
-      if (text === undefined) return;
-      const message = parseMessage(text);
-      // The body answers this request and no other, whatever its id says (null if the gateway could not read it).
-      if (message) this.#handlers?.message({ ...message, id: request.id } as RpcResponse);
-      else this.#finish(new LinkError('refused', 'The answer was not JSON.'));
+    const call = (request.params as { callId?: string } | undefined)?.callId;
+    if (call === undefined) return void this.#ask(request);
+    const asked = (this.#latest.get(call) ?? Promise.resolve()).then(() => this.#ask(request));
+    this.#latest.set(call, asked);
+    void asked.then(() => {
+      if (this.#latest.get(call) === asked) this.#latest.delete(call);
     });
+  }
+
+  async #ask(request: RpcRequest): Promise<void> {
+    if (!this.#handlers) return;
+    const text = await this.#exchange('v1/rpc', request);
+    if (text === undefined) return;
+    const message = parseMessage(text);
+    // The body answers this request and no other, whatever its id says (null if the gateway could not read it).
+    if (message) this.#handlers?.message({ ...message, id: request.id } as RpcResponse);
+    else this.#finish(new LinkError('refused', 'The answer was not JSON.'));
   }
 
   listen(): void {
