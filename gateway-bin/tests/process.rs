@@ -5,7 +5,7 @@ use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Child, Command, Stdio};
 
-use shell::testing::{exit_code, free_port, output, signal, until, until_success};
+use shell::testing::{check_health, exit_code, output, signal, until};
 
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_webrtc-sip-gateway"));
@@ -86,20 +86,11 @@ fn wait_for_welcome(child: &mut Child) {
 
 #[test]
 fn health_is_what_the_running_program_says() {
-    let listen = format!("127.0.0.1:{}", free_port());
-    let program = || {
+    check_health(|listen| {
         let mut command = program();
-        command.env("WSG_METRICS__LISTEN", &listen);
+        command.env("WSG_METRICS__LISTEN", listen);
         command
-    };
-    let (code, stdout, stderr) = output(program().arg("health"));
-    assert_eq!((code, stdout.as_str(), stderr.lines().count()), (Some(1), "", 1), "{stderr}");
-    assert!(stderr.contains(&listen), "{stderr}");
-    let running = program().stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts");
-    until_success(program().arg("health"));
-    signal(&running, "-TERM");
-    assert_eq!(exit_code(running), Some(0));
-    assert_eq!(output(program().arg("health")).0, Some(1));
+    });
 }
 
 #[test]

@@ -30,12 +30,6 @@ pub fn signal(child: &Child, name: &str) {
     assert!(status.success());
 }
 
-/// A port of loopback that nobody listens at.
-pub fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("there is a free port");
-    listener.local_addr().expect("it is bound").port()
-}
-
 /// Looks again and again until it holds.
 pub fn until(mut holds: impl FnMut() -> bool) {
     let begun = Instant::now();
@@ -45,9 +39,19 @@ pub fn until(mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// Runs it again and again until it ends well.
-pub fn until_success(command: &mut Command) {
-    until(|| output(command).0 == Some(0));
+/// `health` says whether the program runs and is ready. `program`: with its health at the address that it is given.
+pub fn check_health(program: impl Fn(&str) -> Command) {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    let listen = free.expect("there is a free port").to_string();
+    let health = || output(program(&listen).arg("health"));
+    let (code, stdout, stderr) = health();
+    assert_eq!((code, stdout.as_str(), stderr.lines().count()), (Some(1), "", 1), "{stderr}");
+    assert!(stderr.contains(&listen), "{stderr}");
+    let running = program(&listen).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts");
+    until(|| health().0 == Some(0));
+    signal(&running, "-TERM");
+    assert_eq!(exit_code(running), Some(0));
+    assert_eq!(health().0, Some(1));
 }
 
 /// Waits for the end; kills it when it takes too long.

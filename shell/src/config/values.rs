@@ -39,10 +39,15 @@ impl FromStr for Secret {
 
     fn from_str(text: &str) -> Result<Self, UnreadableSecret> {
         let Some(file) = text.strip_prefix(IN_FILE).map(PathBuf::from) else { return Ok(text.into()) };
-        let read = std::fs::read_to_string(&file);
-        let text = read.map_err(|error| UnreadableSecret { file: file.clone(), problem: error.to_string() })?;
+        let unreadable = |problem: String| UnreadableSecret { file: file.clone(), problem };
+        let text = std::fs::read_to_string(&file).map_err(|error| unreadable(error.to_string()))?;
         // Editors end every line.
-        Ok(Secret { text: text.trim_end_matches(['\r', '\n']).to_owned(), file: Some(file) })
+        let text = text.trim_end_matches(['\r', '\n']).to_owned();
+        // A file that is just being written isn't a password that everybody knows.
+        if text.is_empty() {
+            return Err(unreadable("it is empty".to_owned()));
+        }
+        Ok(Secret { text, file: Some(file) })
     }
 }
 
@@ -133,7 +138,10 @@ mod tests {
         let named = format!("file:{}", file.display());
         std::fs::write(&file, "open sesame\r\n").unwrap();
         let secret: Secret = named.parse().unwrap();
+        std::fs::write(&file, "\n").unwrap();
+        let empty = named.parse::<Secret>().unwrap_err().to_string();
         std::fs::remove_file(&file).unwrap();
+        assert!(empty.ends_with(": it is empty"), "{empty}");
         assert_eq!(secret.reveal(), "open sesame");
         assert_eq!(serde_json::to_value(&secret).unwrap(), named.as_str(), "where it is can be read again");
         let error = named.parse::<Secret>().unwrap_err().to_string();
