@@ -46,18 +46,15 @@ if [ "$status" -ne 0 ]; then
 fi
 passed=0 # setting up is no test
 
+# All of it in one profile, so that nothing is compiled twice.
 check 'format' cargo fmt --all --check
-check 'lints' cargo clippy --workspace --all-targets --quiet -- -D warnings
+check 'lints' cargo clippy --profile checked --workspace --all-targets --quiet -- -D warnings
 check 'dependencies of the core' scripts/check-core-deps.sh
 check 'layers of the core' scripts/check-core-layers.sh
 check 'a second build has nothing to do' scripts/check-second-build.sh
 
 # Many of them wait for something to time out.
-part 'Rust tests' env RUST_TEST_THREADS=4 cargo test --workspace --exclude simulator --no-fail-fast --quiet
-count "$(sum '[0-9]+ passed;')" "$(sum '[0-9]+ failed;')"
-
-# Ten thousand calls take minutes with an unoptimised core, and overflows shall be noticed all the same.
-part 'simulator' cargo test --profile checked --package simulator --no-fail-fast --quiet
+part 'Rust tests' env RUST_TEST_THREADS=16 cargo test --profile checked --workspace --no-fail-fast --quiet
 count "$(sum '[0-9]+ passed;')" "$(sum '[0-9]+ failed;')"
 
 node_counts() { count "$(sum '^(#|ℹ) pass [0-9]+')" "$(sum '^(#|ℹ) (fail|cancelled) [0-9]+')"; }
@@ -65,7 +62,7 @@ node_counts() { count "$(sum '^(#|ℹ) pass [0-9]+')" "$(sum '^(#|ℹ) (fail|can
 part 'webphone' npm test --prefix webphone
 node_counts
 
-part 'optimised build' cargo build --profile checked --package gateway-bin --package turn-bin --package examples \
+part 'programs' cargo build --profile checked --package gateway-bin --package turn-bin --package examples \
   --package benches --bin webrtc-sip-gateway --bin webrtc-sip-turn --bin two_nodes --bin soak --quiet
 count 0 0
 if [ "$status" -eq 0 ]; then
