@@ -38,13 +38,13 @@ export async function rig(users) {
     tail: balancer.tail,
     /** What runs the script `live-colour` with these words: `{ code, output }`. */
     async liveColour(...words) {
-      const env = { NGINX_FOLDER: balancer.folder, NGINX: balancer.command.join(' ') };
+      const env = { NGINX_FOLDER: balancer.folder, NGINX_COMMAND: balancer.command.join(' ') };
       const child = new ChildProcess('live-colour', path.join(balancer.folder, 'live-colour'), words, { env });
       const { code } = await withTimeout('live-colour', 20_000, child.exited);
       return { code, output: child.output };
     },
-    /** The colour behind a name, `live` or `test`. */
-    colour: async (name) => JSON.parse(await curl(name, '/ping')).path,
+    /** The colour behind a name, `live` or `test`; none where no gateway is there. */
+    colour: async (name) => (await curl(name, '/ping')).match(/"path":"(\w+)"/)?.[1],
     /** Signs in without a browser: the TURN addresses that are handed out. */
     async turnUrls(name, user) {
       const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'session.signIn', params: { user, password: users[user] } });
