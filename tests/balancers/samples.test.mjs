@@ -103,6 +103,14 @@ for (const balancer of BALANCERS) {
     await Promise.all(calls.map((call) => call.dtmf('1')));
     assert.deepEqual(busy.map(({ history }) => history.length), [2, 2], 'connected once, and still there');
 
+    // A WebSocket that breaks comes back to its call.
+    const [overWebsocket] = busy;
+    overWebsocket.browser.cut();
+    await until('it to be back', PROMPT_MS, () => overWebsocket.history.length >= 4);
+    assert.deepEqual([overWebsocket.node, overWebsocket.history.length], ['gw1', 4], JSON.stringify(overWebsocket.history));
+    await calls[0].dtmf('2');
+    assert.equal(calls[0].state, 'answered');
+
     await Promise.all(calls.map((call) => call.hangup()));
     await until('those whose call is over to be elsewhere', PROMPT_MS, () => busy.every(({ node }) => node && node !== 'gw1'));
     await withTimeout('gw1 to end', PROMPT_MS, gateways.gw1.exited);
