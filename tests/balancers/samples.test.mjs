@@ -3,12 +3,12 @@ import assert from 'node:assert/strict';
 
 import { until, withTimeout } from '../real-peers/lib/process.mjs';
 import { check, once } from '../real-peers/lib/suite.mjs';
-import { apache, haproxy, nginx } from './lib/balancers.mjs';
+import { apache, envoy, haproxy, nginx } from './lib/balancers.mjs';
 import { Browser } from './lib/browser.mjs';
 import { Client } from './lib/client.mjs';
 import { rig } from './lib/rig.mjs';
 
-const BALANCERS = [nginx, apache, haproxy];
+const BALANCERS = [nginx, apache, haproxy, envoy];
 const TRANSPORTS = ['websocket', 'polling'];
 const NODES = ['gw1', 'gw2', 'gw3'];
 const USERS = Object.fromEntries(['idle', 'in-a-call-over-websocket', 'in-a-call-over-polling', 'newcomer', 'poller', 'visitor'].map((name) => [name, `secret-${name}`]));

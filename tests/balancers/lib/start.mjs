@@ -21,15 +21,18 @@ export async function start(balancer, { samples, places }) {
     '/etc/nginx/webrtc.key': shown.key,
     '/etc/apache2/webrtc.crt': shown.certificate,
     '/etc/apache2/webrtc.key': shown.key,
+    '/etc/envoy/webrtc.crt': shown.certificate,
+    '/etc/envoy/webrtc.key': shown.key,
     '/etc/haproxy/webrtc.pem': path.join(folder, 'webrtc.pem'),
     ...places,
   };
+  const written = balancer.address ?? ((address) => address);
   const port = await freePort();
   for (const sample of samples) {
     const source = path.join(root, 'deploy/balancers', sample);
     const file = path.join(folder, path.basename(sample));
     let text = readFileSync(source, 'utf8');
-    for (const [inSample, instead] of Object.entries(here)) text = text.replaceAll(inSample, instead);
+    for (const [inSample, instead] of Object.entries(here)) text = text.replaceAll(written(inSample), written(instead));
     if (path.basename(sample) === balancer.sample) text = balancer.adapt(text, folder, `127.0.0.1:${port}`);
     writeFileSync(file, text);
     chmodSync(file, statSync(source).mode);
