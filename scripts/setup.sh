@@ -47,6 +47,7 @@ if [ "$what" = test ]; then
   need espeak-ng espeak-ng
   need ip iproute2
   need openssl openssl
+  need curl curl
   need systemd-analyze systemd
   need prometheus prometheus
   need buildah buildah

@@ -75,6 +75,8 @@ if [ "$status" -eq 0 ]; then
   node_counts
   part 'balancers' npm test --prefix tests/balancers
   node_counts
+  part 'blue and green' npm test --prefix tests/blue-green
+  node_counts
   part 'real peers' node tests/real-peers/run.mjs
   node_counts
   part 'soak' target/checked/soak

@@ -4,7 +4,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 
 import { sleep, until } from '../real-peers/lib/process.mjs';
 import { check } from '../real-peers/lib/suite.mjs';
-import { apache, haproxy, nginx } from './lib/balancers.mjs';
+import { apache, envoy, haproxy, nginx } from './lib/balancers.mjs';
 import { Client } from './lib/client.mjs';
 import { rig } from './lib/rig.mjs';
 
@@ -20,7 +20,7 @@ const FAILURES = [
 const LATE_MS = 15_000;
 const CALLS_AT_ONCE = 50;
 
-for (const balancer of [nginx, apache, haproxy]) {
+for (const balancer of [nginx, apache, haproxy, envoy]) {
   for (const transport of ['websocket', 'polling']) {
     check(`${balancer.name}, ${transport}: ${COUNT} users stay where they are, and move when their gateway dies or hangs`, async (test, use) => {
       const started = await use(rig(balancer, USERS));

@@ -3,12 +3,12 @@ import assert from 'node:assert/strict';
 
 import { until, withTimeout } from '../real-peers/lib/process.mjs';
 import { check, once } from '../real-peers/lib/suite.mjs';
-import { apache, haproxy, nginx } from './lib/balancers.mjs';
+import { apache, envoy, haproxy, nginx } from './lib/balancers.mjs';
 import { Browser } from './lib/browser.mjs';
 import { Client } from './lib/client.mjs';
 import { rig } from './lib/rig.mjs';
 
-const BALANCERS = [nginx, apache, haproxy];
+const BALANCERS = [nginx, apache, haproxy, envoy];
 const TRANSPORTS = ['websocket', 'polling'];
 const NODES = ['gw1', 'gw2', 'gw3'];
 const USERS = Object.fromEntries(['idle', 'in-a-call-over-websocket', 'in-a-call-over-polling', 'newcomer', 'poller', 'visitor'].map((name) => [name, `secret-${name}`]));
@@ -102,6 +102,14 @@ for (const balancer of BALANCERS) {
     }
     await Promise.all(calls.map((call) => call.dtmf('1')));
     assert.deepEqual(busy.map(({ history }) => history.length), [2, 2], 'connected once, and still there');
+
+    // A WebSocket that breaks comes back to its call.
+    const [overWebsocket] = busy;
+    overWebsocket.browser.cut();
+    await until('it to be back', PROMPT_MS, () => overWebsocket.history.length >= 4);
+    assert.deepEqual([overWebsocket.node, overWebsocket.history.length], ['gw1', 4], JSON.stringify(overWebsocket.history));
+    await calls[0].dtmf('2');
+    assert.equal(calls[0].state, 'answered');
 
     await Promise.all(calls.map((call) => call.hangup()));
     await until('those whose call is over to be elsewhere', PROMPT_MS, () => busy.every(({ node }) => node && node !== 'gw1'));

@@ -6,10 +6,8 @@ import { chromium } from './lib/chromium.mjs';
 import { assertHears, yardstick } from './lib/expect.mjs';
 import { firefox } from './lib/firefox.mjs';
 import { gateway } from './lib/gateway.mjs';
-import { freePorts } from './lib/ports.mjs';
 import { withTimeout } from './lib/process.mjs';
-import { RtpEndpoint } from './lib/rtp.mjs';
-import { answering, sipp } from './lib/sipp.mjs';
+import { callToSipp, goesOn, hangUp } from './lib/sipp-call.mjs';
 import { Softphone } from './lib/softphone.mjs';
 import { check, once } from './lib/suite.mjs';
 import { SECRET, turnServer } from './lib/turn.mjs';
@@ -27,31 +25,9 @@ const RECOVERY_MS = 45_000;
 const trusted = () => once('certificate', async () => ({ ...(await certificate()), stop: async () => {} }));
 const theBrowser = (name) => once(name, async () => launch[name]({ trusted: await trusted() }));
 
-/** A call from a page that may only relay to a SIP phone: `{ page, phone, media }`. */
+/** A call from a page that may only relay: `{ page, phone, media }`. */
 async function relayedCall(use, browser, node, { user } = {}) {
-  const rtp = await freePorts(2);
-  const media = await use(RtpEndpoint.open(rtp));
-  const phone = await use(sipp(answering(), { keys: { rtp_port: rtp } }));
-  const page = await use(Softphone.open(browser, node, { relay: true, user }));
-  await page.dial(phone.uri());
-  await page.state('answered');
-  await media.waitForAudio();
-  return { page, phone, media };
-}
-
-/** Waits until both sides hear more of each other. */
-async function goesOn({ page, media }) {
-  const [since, before] = [Date.now(), await page.page.statistics()];
-  await page.wait('both sides to hear each other', 15_000, async () => {
-    const { received } = await page.page.statistics();
-    return media.sounds(since).length > 30 && received > before.received + 60;
-  });
-}
-
-async function hangUp({ page, phone }) {
-  await page.click('hangup');
-  assert.equal((await page.ended()).reason, 'hangup');
-  await phone.finish(10_000);
+  return callToSipp(use, await use(Softphone.open(browser, node, { relay: true, user })));
 }
 
 for (const name of Object.keys(launch)) {

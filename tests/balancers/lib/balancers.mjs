@@ -2,7 +2,7 @@
 // process that isn't a system's service needs.
 import path from 'node:path';
 
-import { firstExisting } from '../../real-peers/lib/paths.mjs';
+import { firstExisting, target } from '../../real-peers/lib/paths.mjs';
 
 /** Fewer connections than in the samples, which need more open files than a test may have. */
 const CONNECTIONS = '2000';
@@ -45,4 +45,15 @@ export const apache = {
   },
   command: (file) => ['apache2', '-f', file, '-DFOREGROUND'],
   check: ['-t'],
+};
+
+export const envoy = {
+  name: 'Envoy',
+  sample: 'envoy.yaml',
+  adapt: (sample, folder, address) => sample.replace(envoy.address('0.0.0.0:443'), envoy.address(address)),
+  command: (file) => [envoy.program(), '-c', file, '--disable-hot-restart', '--concurrency', '2', '--log-level', 'warning'],
+  check: ['--mode', 'validate'],
+  /** How the sample writes an address. */
+  address: (text) => text.replace(/^([\d.]+):(\d+)$/, 'address: $1, port_value: $2'),
+  program: () => firstExisting('Envoy', process.env.ENVOY, path.join(target, 'venv/bin/envoy')),
 };

@@ -46,8 +46,13 @@ export class Browser {
     return socket;
   };
 
-  close() {
+  /** Breaks its WebSockets, as a network may do. */
+  cut() {
     for (const socket of this.#sockets) socket.terminate();
+  }
+
+  close() {
+    this.cut();
     this.#agent.destroy();
   }
 

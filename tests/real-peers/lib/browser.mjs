@@ -33,8 +33,13 @@ export class Browser {
     return new Page(this.name, page, log);
   }
 
+  /** The same browser for somebody else: with cookies of their own. */
+  async forSomebodyElse() {
+    return new Browser(this.name, await this.browser.createBrowserContext(), { microphone: this.microphone });
+  }
+
   async close() {
-    const child = this.browser.process();
+    const child = this.browser.process?.(); // none of its own where it is for somebody else
     await withTimeout('the browser to close', 10_000, this.browser.close()).catch(() => {});
     if (child && child.exitCode === null) child.kill('SIGKILL');
     await this.sound?.stop();

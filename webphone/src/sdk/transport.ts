@@ -19,7 +19,7 @@ export interface Transport {
   /** Resolves when requests can be sent. */
   open(handlers: TransportHandlers): Promise<void>;
   send(request: RpcRequest): void;
-  /** The token and the last notification seen; long polling needs both, a WebSocket neither. */
+  /** The token and the last notification seen; a WebSocket needs but to know that there is a token, before it opens. */
   authorize(token: string | undefined, after: () => number): void;
   /** From now on notifications are wanted. */
   listen(): void;

@@ -5,22 +5,21 @@ import { endpoint, parseMessage, type Transport, type TransportHandlers } from '
 /** One JSON-RPC message per text frame on `/v1/ws`. */
 export class WebSocketTransport implements Transport {
   readonly kind = 'websocket';
-  readonly #url: string;
+  readonly #url: URL;
   readonly #connect: (url: string) => WebSocket;
   #socket: WebSocket | undefined;
   #handlers: TransportHandlers | undefined;
 
   constructor(base: string, connect: (url: string) => WebSocket = (url) => new WebSocket(url)) {
-    const url = endpoint(base, 'v1/ws');
-    url.protocol = url.protocol === 'https:' || url.protocol === 'wss:' ? 'wss:' : 'ws:';
-    this.#url = url.href;
+    this.#url = endpoint(base, 'v1/ws');
+    this.#url.protocol = this.#url.protocol === 'https:' || this.#url.protocol === 'wss:' ? 'wss:' : 'ws:';
     this.#connect = connect;
   }
 
   open(handlers: TransportHandlers): Promise<void> {
     this.#handlers = handlers;
     return new Promise((resolve, reject) => {
-      const socket = this.#connect(this.#url);
+      const socket = this.#connect(this.#url.href);
       this.#socket = socket;
       let opened = false;
       socket.onopen = () => {
@@ -49,8 +48,9 @@ export class WebSocketTransport implements Transport {
     if (socket && socket.readyState === socket.OPEN) socket.send(JSON.stringify(request));
   }
 
-  authorize(): void {
-    // The sign-in binds the token to this connection.
+  authorize(token: string | undefined): void {
+    // The token itself goes into the first message. A balancer is told here that only one gateway knows it.
+    if (token !== undefined) this.#url.searchParams.set('resume', '1');
   }
 
   listen(): void {

@@ -1,0 +1,61 @@
+// Two gateways and a TURN server of each colour, and nginx with the sample of deploy/balancers/blue-green in front of them.
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+
+import { nginx } from '../../balancers/lib/balancers.mjs';
+import { start } from '../../balancers/lib/start.mjs';
+import { gateway } from '../../real-peers/lib/gateway.mjs';
+import { freePort } from '../../real-peers/lib/ports.mjs';
+import { ChildProcess, run, withTimeout } from '../../real-peers/lib/process.mjs';
+import { SECRET, turnServer } from '../../real-peers/lib/turn.mjs';
+
+/** Browsers know by themselves that these are this machine. */
+const NAMES = { live: 'webrtc.localhost', test: 'webrtc-test.localhost' };
+const SAMPLES = ['nginx.conf', 'live.conf', 'blue.conf', 'green.conf', 'live-colour'].map((name) => `blue-green/${name}`);
+const ADDRESSES = { blue1: '10.0.0.11:8080', blue2: '10.0.0.12:8080', green1: '10.0.0.21:8080', green2: '10.0.0.22:8080' };
+
+/** Starts it all. `users`: passwords by name. `turn`: by colour; `gateways`: by node. */
+export async function rig(users) {
+  const turn = { blue: await turnServer(), green: await turnServer() };
+  const gateways = {};
+  for (const node of Object.keys(ADDRESSES)) {
+    const colour = node.slice(0, -1);
+    const settings = () => ({ listen: [], urls: [turn[colour].url('udp')], secret: SECRET });
+    gateways[node] = await gateway({ node, colour, users, balancers: ['127.0.0.1'], turn: settings });
+  }
+  const places = { 'webrtc.example.com': NAMES.live, 'webrtc-test.example.com': NAMES.test, '127.0.0.1:8081': `127.0.0.1:${await freePort()}` };
+  for (const [node, address] of Object.entries(ADDRESSES)) places[address] = new URL(gateways[node].url).host;
+  const balancer = await start(nginx, { samples: SAMPLES, places });
+
+  const url = (name) => `https://${NAMES[name]}:${balancer.port}`;
+  const curl = (name, where, ...args) => run('curl', ['-sk', '--resolve', `${NAMES[name]}:${balancer.port}:127.0.0.1`, `${url(name)}${where}`, ...args]);
+  return {
+    turn,
+    gateways,
+    url,
+    certificate: balancer.certificate,
+    file: (name) => path.join(balancer.folder, name),
+    tail: balancer.tail,
+    /** What runs the script `live-colour` with these words: `{ code, output }`. */
+    async liveColour(...words) {
+      const env = { NGINX_FOLDER: balancer.folder, NGINX_COMMAND: balancer.command.join(' ') };
+      const child = new ChildProcess('live-colour', path.join(balancer.folder, 'live-colour'), words, { env });
+      const { code } = await withTimeout('live-colour', 20_000, child.exited);
+      return { code, output: child.output };
+    },
+    /** The colour behind a name, `live` or `test`; none where no gateway is there. */
+    colour: async (name) => (await curl(name, '/ping')).match(/"path":"(\w+)"/)?.[1],
+    /** Signs in without a browser: the TURN addresses that are handed out. */
+    async turnUrls(name, user) {
+      const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'session.signIn', params: { user, password: users[user] } });
+      const { result } = JSON.parse(await curl(name, '/v1/rpc', '-H', 'Content-Type: application/json', '-d', body));
+      return result.iceServers.flatMap(({ urls }) => urls);
+    },
+    /** Processes of nginx that carry connections. */
+    workers: () => readFileSync(`/proc/${balancer.pid}/task/${balancer.pid}/children`, 'utf8').trim().split(' ').map(Number),
+    async stop() {
+      await balancer.stop();
+      for (const each of [...Object.values(gateways), ...Object.values(turn)]) await each.stop();
+    },
+  };
+}
