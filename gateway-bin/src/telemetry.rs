@@ -1,8 +1,8 @@
-//! The one line that every ended call leaves.
+//! The lines of the log that aren't beside what they are about: one for every ended call, and those for the SIP proxy.
 
 use shell::telemetry::pseudonym;
 pub use shell::telemetry::{LogHandle, init};
-use webrtc_sip_core::gateway::CallRecord;
+use webrtc_sip_core::gateway::{CallRecord, ProxyNews};
 
 /// One line for an ended call.
 pub fn log_call(record: &CallRecord) {

@@ -1,10 +1,10 @@
 //! What the tests of programs have in common: their processes and their certificates.
 
-use std::io::{self, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -135,8 +135,9 @@ impl CertificateFiles {
 
     fn write(&self, algorithm: &'static rcgen::SignatureAlgorithm) -> CertificateDer<'static> {
         let key = rcgen::KeyPair::generate_for(algorithm).expect("a key can be made");
-        let names = rcgen::CertificateParams::new(["localhost".to_owned()]).expect("it is a name");
-        let certificate = names.self_signed(&key).expect("a certificate can be made");
+        let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).expect("it is a name");
+        params.not_after = not_after;
+        let certificate = params.self_signed(&key).expect("a certificate can be made");
         std::fs::write(self.tls().certificate, certificate.pem()).expect("there is room");
         std::fs::write(self.tls().key, key.serialize_pem()).expect("there is room");
         certificate.der().clone()

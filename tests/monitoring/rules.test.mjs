@@ -16,6 +16,7 @@ const ALERTS = {
   'webrtc-gateway-es': { metric: 'wrtc_system_error', labels: { ...POD, type: 'es' }, bad: '1+0x40', good: '0+0x40' },
   'webrtc-gateway-full': { metric: 'wrtc_current_signins', labels: POD, bad: '46+0x40', good: '45+0x40', beside: { wrtc_max_clients_per_instance: '50+0x40' } },
   'webrtc-gateway-registrations': { metric: 'wsg_sip_failed_registrations_total', labels: POD, bad: '0+1x40', good: '0+0x40' },
+  'webrtc-gateway-sip-proxy': { metric: 'wsg_sip_proxy_unreachable', labels: POD, bad: '1+0x40', good: '0+0x40' },
   'webrtc-gateway-missed-audio': { metric: 'wsg_media_missed_seconds_total', labels: { ...POD, shard: '0' }, bad: '0+1x40', good: '0+0.1x40' },
   'webrtc-gateway-rtp-ports': { metric: 'wsg_rtp_ports_in_use', labels: POD, bad: '91+0x40', good: '90+0x40', beside: { wsg_rtp_ports_configured: '100+0x40' } },
   'webrtc-coturn-full': { metric: 'wst_relay_sockets', labels: POD, bad: '91+0x40', good: '90+0x40', beside: { wst_relay_sockets_allowed: '100+0x40' } },

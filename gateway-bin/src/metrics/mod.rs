@@ -17,14 +17,15 @@ mod own;
 use crate::config::Config;
 use crate::control::{ControlHandle, ControlStats, Inside};
 
-/// What the metrics page needs besides figures.
+/// Where the figures come from, and what stands beside them.
 #[derive(Clone, Debug)]
 struct Page {
     control: ControlHandle,
     /// The domain of our users.
     domain: String,
+    /// Host and port of the SIP proxy, or nothing.
+    proxy: String,
     max_sign_ins: usize,
-    turn: Option<turn_bin::Metrics>,
 }
 
 /// Every path of the listener. `turn`: of the server in this process.
@@ -47,7 +48,7 @@ pub(crate) fn router(
 async fn metrics(State(page): State<Page>) -> Response {
     let Some(stats) = collect(&page.control).await else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
     let mut exposition = Exposition::default();
-    operators::write(&mut exposition, &stats, &page.domain, page.max_sign_ins);
+    operators::write(&mut exposition, &stats, &page.shown);
     own::write(&mut exposition, &stats);
     if let Some(turn) = page.turn {
         turn.write(&mut exposition).await;
