@@ -2,7 +2,8 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -109,6 +110,49 @@ pub async fn connect_tls(
     let stream = TcpStream::connect(address).await?;
     let name = ServerName::try_from("localhost").expect("it is a name");
     tokio::time::timeout(PATIENCE, TlsConnector::from(Arc::new(config)).connect(name, stream)).await?
+}
+
+/// A folder of files as Kubernetes mounts a ConfigMap or a Secret: each is a link into `..data`, which is a link to the
+/// files themselves, and all of them change at once when that one does.
+#[derive(Debug)]
+pub struct MountedFiles {
+    folder: PathBuf,
+    versions: u32,
+}
+
+impl MountedFiles {
+    /// An empty one; `name` tells it from those of other tests.
+    pub fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("there is room");
+        MountedFiles { folder, versions: 0 }
+    }
+
+    /// Replaces all of them.
+    pub fn mount(&mut self, files: &[(&str, &str)]) {
+        self.versions += 1;
+        let version = format!("..version-{}", self.versions);
+        std::fs::create_dir(self.folder.join(&version)).expect("it is new");
+        for (name, content) in files {
+            std::fs::write(self.folder.join(&version).join(name), content).expect("there is room");
+            // It is there already, from the version before.
+            let _ = symlink(Path::new("..data").join(name), self.folder.join(name));
+        }
+        symlink(&version, self.folder.join("..new")).expect("it is new");
+        std::fs::rename(self.folder.join("..new"), self.folder.join("..data")).expect("it is ours");
+    }
+
+    /// Where one of them is.
+    pub fn path(&self, name: &str) -> String {
+        self.folder.join(name).display().to_string()
+    }
+}
+
+impl Drop for MountedFiles {
+    fn drop(&mut self) {
+        // The next run makes a folder of another name.
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
 }
 
 /// A certificate for `localhost` and its key, in a directory of their own.
