@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
+use time::OffsetDateTime;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -177,7 +178,20 @@ impl CertificateFiles {
         self.write(&rcgen::PKCS_RSA_SHA256)
     }
 
+    /// As [`CertificateFiles::renew`], with so many days left; fewer than none: it has run out.
+    pub fn renew_for_days(&self, days: i64) -> CertificateDer<'static> {
+        self.write_until(&rcgen::PKCS_ECDSA_P256_SHA256, OffsetDateTime::now_utc() + time::Duration::days(days))
+    }
+
     fn write(&self, algorithm: &'static rcgen::SignatureAlgorithm) -> CertificateDer<'static> {
+        self.write_until(algorithm, rcgen::date_time_ymd(4096, 1, 1))
+    }
+
+    fn write_until(
+        &self,
+        algorithm: &'static rcgen::SignatureAlgorithm,
+        not_after: OffsetDateTime,
+    ) -> CertificateDer<'static> {
         let key = rcgen::KeyPair::generate_for(algorithm).expect("a key can be made");
         let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).expect("it is a name");
         params.not_after = not_after;

@@ -78,6 +78,8 @@ export const ROWS = [
   ['monitoring.prometheusAlerts', true, ALERTS, 'spec.groups.0.name', 'webrtc-gateway', MONITORED],
   ['monitoring.alertFor', { 'webrtc-gateway-signins': '30m' }, ALERTS, 'spec.groups.0.rules.0.for', '30m', { ...MONITORED, 'monitoring.prometheusAlerts': true }],
   ['monitoring.alertFor', { 'webrtc-gateway-signins': '30m' }, ALERTS, 'spec.groups.0.rules.4.for', '5m', { ...MONITORED, 'monitoring.prometheusAlerts': true }],
+  ['monitoring.certificateDays', 30, ALERTS, 'spec.groups.0.rules.9.expr', 'wsg_certificate_expiry_timestamp_seconds{namespace="webrtc"} - time() < 30 * 86400', { ...MONITORED, 'monitoring.prometheusAlerts': true }],
+  ['monitoring.certificateDays', 30, ALERTS, 'spec.groups.1.rules.3.expr', 'wst_certificate_expiry_timestamp_seconds{namespace="webrtc"} - time() < 30 * 86400', { ...MONITORED, 'monitoring.prometheusAlerts': true }],
 
   // image
   ...both('image.imagePullSecrets', ['one', 'two'], `${POD}.imagePullSecrets`, [{ name: 'one' }, { name: 'two' }]),
