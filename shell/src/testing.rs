@@ -56,6 +56,31 @@ pub fn check_health(program: impl Fn(&str) -> Command) {
     assert_eq!(health().0, Some(1));
 }
 
+/// What the threads of a process have used of the processors so far.
+pub fn cpu_of(process: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("it runs");
+    let fields = stat.rsplit_once(')').expect("the name is in parentheses").1;
+    // Fields 14 and 15, in hundredths of a second.
+    let ticks = fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<u64>().expect("a number"));
+    Duration::from_millis(ticks.sum::<u64>() * 10)
+}
+
+/// What a process uses of the processors to answer for `/metrics` once, and how long the answer is.
+pub fn scrape_cost(process: u32, listen: SocketAddr) -> (Duration, usize) {
+    const SCRAPES: u32 = 200;
+    let before = cpu_of(process);
+    let mut bytes = 0;
+    for _ in 0..SCRAPES {
+        let mut stream = std::net::TcpStream::connect(listen).expect("it listens");
+        write!(stream, "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("it is open");
+        let mut page = String::new();
+        stream.read_to_string(&mut page).expect("it is text");
+        assert!(page.starts_with("HTTP/1.1 200"), "{page}");
+        bytes = page.len();
+    }
+    ((cpu_of(process) - before) / SCRAPES, bytes)
+}
+
 /// Waits for the end; kills it when it takes too long.
 pub fn exit_code(mut child: Child) -> Option<i32> {
     let begun = Instant::now();
