@@ -26,3 +26,22 @@ pub fn log_call(record: &CallRecord) {
     );
     tracing::debug!(call = %record.call, from = record.from, to = record.to, "call ended");
 }
+
+/// One line for a change of the way to the SIP proxy.
+pub fn log_proxy(news: ProxyNews) {
+    match news {
+        ProxyNews::Unresolved => {
+            tracing::error!("the name in sip.proxy.target can't be looked up: users aren't registered, calls fail");
+        }
+        ProxyNews::Resolved => tracing::info!("the name in sip.proxy.target has been looked up"),
+        ProxyNews::Silent(address) => tracing::error!(%address, "the SIP proxy doesn't answer"),
+        ProxyNews::Answers(address) => tracing::info!(%address, "the SIP proxy answers again"),
+    }
+}
+
+/// One line for each option that was given and does nothing.
+pub fn log_unsupported(options: &[String]) {
+    for option in options {
+        tracing::warn!(option, "not supported yet: the option is taken and has no effect");
+    }
+}

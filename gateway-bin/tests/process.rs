@@ -5,7 +5,7 @@ use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Child, Command, Stdio};
 
-use shell::testing::{check_health, exit_code, output, signal, until};
+use shell::testing::{Log, check_health, exit_code, output, signal, until};
 
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_webrtc-sip-gateway"));

@@ -14,6 +14,7 @@ const LAYERS: Layers<'static> = Layers {
     without_file: include_str!("demo.toml"),
     prefix: "WSG",
     list_keys: &[
+        "unsupported_options",
         "http.trusted_proxies",
         "http.allowed_origins",
         "sip.listen",

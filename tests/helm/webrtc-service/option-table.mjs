@@ -158,6 +158,7 @@ export const ROWS = [
   ['gateway.turnExternalUriBlue', 'turns:a:443?transport=tcp,turn:b', GATEWAY, variable('WSG_TURN__URLS'), 'turns:a:443?transport=tcp,turn:b'],
   ['gateway.turnExternalUriGreen', 'green.example.com:3478', GREEN_GATEWAY, variable('WSG_TURN__URLS'), 'turn:green.example.com:3478?transport=udp,turn:green.example.com:3478?transport=tcp'],
   ...['authRedirectUri', 'authService', 'envService', 'cfgService'].map((name) => [`gateway.${name}`, 'http://auth.example.com', GATEWAY, 'warning', `gateway.${name}: not supported yet`]),
+  ...['authRedirectUri', 'authService', 'envService', 'cfgService'].map((name) => [`gateway.${name}`, 'http://auth.example.com', GATEWAY, 'env.WSG_UNSUPPORTED_OPTIONS', `gateway.${name}`]),
   ['gateway.enableTranscoding', false, GATEWAY, variable('WSG_MEDIA__BROWSER_CODECS'), 'pcmu,pcma'],
   ['gateway.enableTranscoding', false, GATEWAY, variable('WSG_MEDIA__SIP_CODECS'), 'pcmu,pcma'],
   ['gateway.enableTranscoding', true, GATEWAY, variable('WSG_MEDIA__BROWSER_CODECS'), undefined],
