@@ -83,9 +83,9 @@ impl Configuration for Config {
         self.node.clone()
     }
 
-    fn health(&self) -> Option<SocketAddr> {
+    fn health(file: Option<&Path>) -> Result<SocketAddr, ConfigError> {
         // The other one may have TLS, with a certificate for the name that browsers use.
-        Some(self.metrics.listen)
+        Config::value("metrics.listen", file)
     }
 
     fn openings(&self) -> Vec<Opening> {

@@ -41,15 +41,47 @@ pub fn until(mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// `health` says whether the program runs and is ready. `program`: with its health at the address that it is given.
-pub fn check_health(program: impl Fn(&str) -> Command) {
+/// What a program has logged so far.
+#[derive(Clone, Debug)]
+pub struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Log {
+    /// Of a program whose standard error is piped; it is read until it ends.
+    pub fn of(child: &mut Child) -> Self {
+        let stderr = BufReader::new(child.stderr.take().expect("it is piped"));
+        let log = Log(Arc::default());
+        let lines = log.0.clone();
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                lines.lock().expect("nobody panics with it").push(line);
+            }
+        });
+        log
+    }
+
+    /// The lines with these words.
+    pub fn lines_with(&self, words: &str) -> Vec<String> {
+        let lines = self.0.lock().expect("nobody panics with it");
+        lines.iter().filter(|line| line.contains(words)).cloned().collect()
+    }
+
+    /// Whether there is such a line.
+    pub fn says(&self, words: &str) -> bool {
+        !self.lines_with(words).is_empty()
+    }
+}
+
+/// `health` says whether the program runs and is ready. `program`: with its health at the address that it is given. `flags`:
+/// what it needs besides to run, and `health` doesn't.
+pub fn check_health(program: impl Fn(&str) -> Command, flags: &[&str]) {
     let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     let listen = free.expect("there is a free port").to_string();
     let health = || output(program(&listen).arg("health"));
     let (code, stdout, stderr) = health();
     assert_eq!((code, stdout.as_str(), stderr.lines().count()), (Some(1), "", 1), "{stderr}");
     assert!(stderr.contains(&listen), "{stderr}");
-    let running = program(&listen).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts");
+    let running =
+        program(&listen).args(flags).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts");
     until(|| health().0 == Some(0));
     signal(&running, "-TERM");
     assert_eq!(exit_code(running), Some(0));

@@ -75,11 +75,14 @@ fn a_first_signal_drains_and_no_allocation_means_the_end() {
 
 #[test]
 fn health_is_what_the_running_program_says() {
-    check_health(|listen| {
-        let mut command = program();
-        command.args(["--secret", "s"]).env("WST_HTTP__LISTEN", listen);
-        command
-    });
+    check_health(
+        |listen| {
+            let mut command = program();
+            command.env("WST_HTTP__LISTEN", listen);
+            command
+        },
+        &["--secret", "s"],
+    );
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::{Config, ConfigError, check};
 
 const DEFAULTS: &str = include_str!("defaults.toml");
 
-const LAYERS: Layers<'static> = Layers {
+pub(super) const LAYERS: Layers<'static> = Layers {
     defaults: DEFAULTS,
     without_file: include_str!("demo.toml"),
     prefix: "WSG",

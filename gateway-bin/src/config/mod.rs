@@ -186,6 +186,11 @@ impl Config {
         load::load(file, shell::config::environment())
     }
 
+    /// One value of the same layers.
+    pub(crate) fn value<T: serde::de::DeserializeOwned>(key: &str, file: Option<&Path>) -> Result<T, ConfigError> {
+        load::LAYERS.value(key, file, shell::config::environment())
+    }
+
     /// The embedded defaults with the demo users and numbers, without a look at the environment.
     pub fn demo() -> Self {
         load::load(None, std::collections::HashMap::new()).expect("the embedded defaults are valid, as a test shows")
