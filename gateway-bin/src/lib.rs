@@ -35,5 +35,6 @@ pub type Order = shell::signals::Order<Config>;
 pub async fn run(config: Config, orders: mpsc::Receiver<Order>) -> Result<(), RunError> {
     let running = start(config.clone()).await.map_err(RunError::Start)?;
     welcome::print(&config, &running);
+    telemetry::log_unsupported(&config.unsupported_options);
     until_stopped(running, orders, config.shutdown).await.map_err(RunError::Broken)
 }

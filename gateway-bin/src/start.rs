@@ -11,7 +11,7 @@ use shell::firewall::Opening;
 use shell::http::{Cut, Phase, SharedPhase, bind, serve};
 use shell::program::{Configuration, Service};
 use shell::telemetry::Log;
-use shell::tls::TlsSettings;
+use shell::tls::{CertificatesInUse, TlsSettings};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use webrtc_sip_core::codec::OpusSettings;
@@ -83,9 +83,9 @@ impl Configuration for Config {
         self.node.clone()
     }
 
-    fn health(&self) -> Option<SocketAddr> {
+    fn health(file: Option<&Path>) -> Result<SocketAddr, ConfigError> {
         // The other one may have TLS, with a certificate for the name that browsers use.
-        Some(self.metrics.listen)
+        Config::value("metrics.listen", file)
     }
 
     fn openings(&self) -> Vec<Opening> {
@@ -180,12 +180,13 @@ async fn bring_up(
     let control_task = tokio::spawn(control.run(inbox));
 
     let phase = Arc::new(SharedPhase::default());
-    let state = Arc::new(HttpState::new(&config, handle.clone(), phase.clone()));
+    let certificates = certificates(tls.as_ref(), turn_server.as_ref());
+    let state = Arc::new(HttpState::new(&config, handle.clone(), phase.clone(), certificates.clone()));
     let (cut, uncut) = Cut::new();
     let router = http::router(state);
     let serve_http = serve(http_listener, router, tls.clone(), config.http.max_connections, uncut.clone());
     let turn_metrics = turn_server.as_ref().map(Turn::metrics);
-    let metrics_router = metrics::router(&config, handle.clone(), turn_metrics, phase.clone());
+    let metrics_router = metrics::router(&config, handle.clone(), turn_metrics, certificates, phase.clone());
     let serve_metrics = serve(metrics_listener, metrics_router, None, MAX_METRICS_CONNECTIONS, uncut);
     let mut tasks = vec![tokio::spawn(serve_http), tokio::spawn(serve_metrics)];
     tasks.extend(tls.clone().map(|settings| tokio::spawn(settings.watch())));
@@ -206,6 +207,14 @@ async fn bring_up(
         control_task,
         tasks,
     })
+}
+
+/// What browsers are shown. That of calls' media isn't among them: it is known by its fingerprint, and may be of any age.
+fn certificates(http: Option<&TlsSettings>, turn: Option<&Turn>) -> CertificatesInUse {
+    let mut certificates = CertificatesInUse::default();
+    http.into_iter().for_each(|settings| certificates.add(http::TLS.section, settings));
+    turn.and_then(Turn::tls).into_iter().for_each(|settings| certificates.add("turn.tls", settings));
+    certificates
 }
 
 /// The media plane.

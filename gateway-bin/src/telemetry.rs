@@ -1,8 +1,8 @@
-//! The one line that every ended call leaves.
+//! The lines of the log that aren't beside what they are about: one for every ended call, and those for the SIP proxy.
 
 use shell::telemetry::pseudonym;
 pub use shell::telemetry::{LogHandle, init};
-use webrtc_sip_core::gateway::CallRecord;
+use webrtc_sip_core::gateway::{CallRecord, ProxyNews};
 
 /// One line for an ended call.
 pub fn log_call(record: &CallRecord) {
@@ -25,4 +25,23 @@ pub fn log_call(record: &CallRecord) {
         "call ended"
     );
     tracing::debug!(call = %record.call, from = record.from, to = record.to, "call ended");
+}
+
+/// One line for a change of the way to the SIP proxy.
+pub fn log_proxy(news: ProxyNews) {
+    match news {
+        ProxyNews::Unresolved => {
+            tracing::error!("the name in sip.proxy.target can't be looked up: users aren't registered, calls fail");
+        }
+        ProxyNews::Resolved => tracing::info!("the name in sip.proxy.target has been looked up"),
+        ProxyNews::Silent(address) => tracing::error!(%address, "the SIP proxy doesn't answer"),
+        ProxyNews::Answers(address) => tracing::info!(%address, "the SIP proxy answers again"),
+    }
+}
+
+/// One line for each option that was given and does nothing.
+pub fn log_unsupported(options: &[String]) {
+    for option in options {
+        tracing::warn!(option, "not supported yet: the option is taken and has no effect");
+    }
 }

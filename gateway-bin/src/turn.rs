@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use shell::program::{Configuration, Service};
+use shell::tls::TlsSettings;
 use turn_bin::Metrics;
 use webrtc_sip_core::crypto::CryptoProvider;
 use webrtc_sip_core::gateway::TurnAccess;
@@ -120,6 +121,11 @@ impl Turn {
     /// Its figures.
     pub(crate) fn metrics(&self) -> Metrics {
         self.server.metrics()
+    }
+
+    /// The certificate that clients see, if there is one.
+    pub(crate) fn tls(&self) -> Option<&TlsSettings> {
+        self.server.tls()
     }
 
     /// Takes over what can be; the secret that credentials are made with.

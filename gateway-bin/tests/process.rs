@@ -5,7 +5,7 @@ use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Child, Command, Stdio};
 
-use shell::testing::{check_health, exit_code, output, signal, until};
+use shell::testing::{Log, check_health, exit_code, output, signal, until};
 
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_webrtc-sip-gateway"));
@@ -86,11 +86,28 @@ fn wait_for_welcome(child: &mut Child) {
 
 #[test]
 fn health_is_what_the_running_program_says() {
-    check_health(|listen| {
-        let mut command = program();
-        command.env("WSG_METRICS__LISTEN", listen);
-        command
-    });
+    check_health(
+        |listen| {
+            let mut command = program();
+            command.env("WSG_METRICS__LISTEN", listen);
+            command
+        },
+        &[],
+    );
+}
+
+#[test]
+fn options_without_effect_are_named_at_the_start() {
+    let options = "gateway.authService,gateway.cfgService";
+    let mut child =
+        program().env("WSG_UNSUPPORTED_OPTIONS", options).stderr(Stdio::piped()).spawn().expect("the program starts");
+    let log = Log::of(&mut child);
+    for option in options.split(',') {
+        until(|| log.says(&format!("not supported yet: the option is taken and has no effect option=\"{option}\"")));
+    }
+    signal(&child, "-TERM");
+    assert_eq!(exit_code(child), Some(0));
+    assert_eq!(log.lines_with("not supported yet").len(), 2);
 }
 
 #[test]

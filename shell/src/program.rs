@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt::Display;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -76,8 +76,12 @@ pub trait Configuration: Serialize + Send + Sized + 'static {
     /// The name of this instance among others of the same program; log files are in a folder of this name.
     fn instance(&self) -> String;
 
-    /// Its listener without TLS that has `/ready`, if it has one.
-    fn health(&self) -> Option<SocketAddr>;
+    /// The listener without TLS that has `/ready`, according to this file. Who asks there needs to know nothing else, no
+    /// secrets above all.
+    ///
+    /// # Errors
+    /// The file can't be read, or doesn't say it right.
+    fn health(file: Option<&Path>) -> Result<SocketAddr, ConfigError>;
 
     /// What firewalls have to let through.
     fn openings(&self) -> Vec<Opening>;
@@ -142,6 +146,12 @@ pub fn main<C: Configuration, E: Failure>(
     load: impl Fn() -> Result<C, ConfigError> + Send + 'static,
     run: impl AsyncFnOnce(C, mpsc::Receiver<Order<C>>) -> Result<(), E>,
 ) -> ExitCode {
+    if flags.command == Some(Command::Health) {
+        return match C::health(flags.config.as_deref()) {
+            Ok(listen) => health(name, listen),
+            Err(error) => bad_configuration(&error),
+        };
+    }
     let config = match load() {
         Ok(config) => config,
         Err(error) => return bad_configuration(&error),
@@ -153,13 +163,9 @@ pub fn main<C: Configuration, E: Failure>(
     if flags.check_config {
         return check(&config);
     }
-    match flags.command {
-        Some(Command::Health) => return health(name, &config),
-        Some(Command::Firewall) => {
-            print!("{}", firewall::table(&config.openings()));
-            return ExitCode::SUCCESS;
-        }
-        None => {}
+    if flags.command == Some(Command::Firewall) {
+        print!("{}", firewall::table(&config.openings()));
+        return ExitCode::SUCCESS;
     }
     let log = match telemetry::init(name, &config.instance(), config.log()) {
         Ok(log) => log,
@@ -171,7 +177,7 @@ pub fn main<C: Configuration, E: Failure>(
         Ok(config)
     };
     match on_runtime(async || {
-        let orders = signals::listen(&config, reload)?;
+        let orders = signals::listen(&config, flags.config.clone(), reload)?;
         run(config, orders).await
     }) {
         Ok(()) => ExitCode::SUCCESS,
@@ -199,13 +205,10 @@ fn check(config: &impl Configuration) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn health(name: &str, config: &impl Configuration) -> ExitCode {
-    let answer = async {
-        let listen = config.health().ok_or("the configuration has no listener with /ready")?;
-        Ok::<_, Box<dyn Error>>(ask_ready(listen).await?)
-    };
+fn health(name: &str, listen: SocketAddr) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    match runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(answer)) {
+    let asked = |runtime: tokio::runtime::Runtime| Ok(runtime.block_on(ask_ready(listen))?);
+    match runtime.map_err(Box::<dyn Error>::from).and_then(asked) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{name}: {error}");

@@ -1,17 +1,18 @@
 //! Unix signals as orders to the running program.
 
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-use crate::config::{ConfigError, SecretFiles};
+use crate::config::{ConfigError, WatchedFiles};
 
 /// Orders that may wait; a person or a supervisor sends them.
 const MAX_QUEUED: usize = 8;
-/// How often the files of secrets are looked at.
+/// How often files are looked at.
 const WATCH_EVERY: Duration = Duration::from_secs(2);
 
 /// What a running program with a configuration of type `C` is told from outside.
@@ -21,38 +22,42 @@ pub enum Order<C> {
     Terminate,
     /// SIGINT (Ctrl-C): the same with a shorter wait.
     Interrupt,
-    /// SIGHUP, or a secret's file holds another one: take over what can be taken over from this configuration.
+    /// SIGHUP, or one of the configuration's files has changed: take over what can be taken over from this configuration.
     Reload(Box<C>),
 }
 
-/// Translates SIGTERM, SIGINT and SIGHUP, and looks after the secrets in files that `config` names. What `load` can't read
-/// is logged and kept out.
+/// Translates SIGTERM, SIGINT and SIGHUP, and looks after the file that `config` came from and those of its secrets. What
+/// `load` can't read is logged, once, and kept out.
 ///
 /// # Errors
 /// The system refuses a handler.
 pub fn listen<C: Serialize + Send + 'static>(
     config: &C,
+    file: Option<PathBuf>,
     load: impl Fn() -> Result<C, ConfigError> + Send + 'static,
 ) -> io::Result<mpsc::Receiver<Order<C>>> {
     let (orders, received) = mpsc::channel(MAX_QUEUED);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
-    let mut secrets = SecretFiles::of(config);
+    let mut files = WatchedFiles::of(file.as_deref(), config);
     tokio::spawn(async move {
         loop {
             let order = tokio::select! {
                 _ = terminate.recv() => Some(Order::Terminate),
                 _ = interrupt.recv() => Some(Order::Interrupt),
-                _ = hangup.recv() => reload(&load),
-                seen = changed(&secrets) => {
-                    secrets = seen;
+                _ = hangup.recv() => {
+                    files = files.read_again();
+                    reload(&load)
+                }
+                seen = changed(&files) => {
+                    files = seen;
                     reload(&load)
                 }
             };
             let Some(order) = order else { continue };
             if let Order::Reload(config) = &order {
-                secrets = SecretFiles::of(config);
+                files = files.followed_by(file.as_deref(), config.as_ref());
             }
             if orders.send(order).await.is_err() {
                 return;
@@ -73,13 +78,13 @@ fn reload<C>(load: impl Fn() -> Result<C, ConfigError>) -> Option<Order<C>> {
 }
 
 /// Waits until one of the files holds something else.
-async fn changed(secrets: &SecretFiles) -> SecretFiles {
+async fn changed(files: &WatchedFiles) -> WatchedFiles {
     loop {
         tokio::time::sleep(WATCH_EVERY).await;
-        let before = secrets.clone();
+        let before = files.clone();
         // Files may lie on a network.
         match tokio::task::spawn_blocking(move || before.read_again()).await {
-            Ok(now) if now != *secrets => return now,
+            Ok(now) if now != *files => return now,
             _ => {}
         }
     }

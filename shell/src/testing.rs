@@ -1,14 +1,16 @@
 //! What the tests of programs have in common: their processes and their certificates.
 
-use std::io::{self, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
+use time::OffsetDateTime;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -39,19 +41,76 @@ pub fn until(mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// `health` says whether the program runs and is ready. `program`: with its health at the address that it is given.
-pub fn check_health(program: impl Fn(&str) -> Command) {
+/// What a program has logged so far.
+#[derive(Clone, Debug)]
+pub struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Log {
+    /// Of a program whose standard error is piped; it is read until it ends.
+    pub fn of(child: &mut Child) -> Self {
+        let stderr = BufReader::new(child.stderr.take().expect("it is piped"));
+        let log = Log(Arc::default());
+        let lines = log.0.clone();
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                lines.lock().expect("nobody panics with it").push(line);
+            }
+        });
+        log
+    }
+
+    /// The lines with these words.
+    pub fn lines_with(&self, words: &str) -> Vec<String> {
+        let lines = self.0.lock().expect("nobody panics with it");
+        lines.iter().filter(|line| line.contains(words)).cloned().collect()
+    }
+
+    /// Whether there is such a line.
+    pub fn says(&self, words: &str) -> bool {
+        !self.lines_with(words).is_empty()
+    }
+}
+
+/// `health` says whether the program runs and is ready. `program`: with its health at the address that it is given. `flags`:
+/// what it needs besides to run, and `health` doesn't.
+pub fn check_health(program: impl Fn(&str) -> Command, flags: &[&str]) {
     let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     let listen = free.expect("there is a free port").to_string();
     let health = || output(program(&listen).arg("health"));
     let (code, stdout, stderr) = health();
     assert_eq!((code, stdout.as_str(), stderr.lines().count()), (Some(1), "", 1), "{stderr}");
     assert!(stderr.contains(&listen), "{stderr}");
-    let running = program(&listen).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts");
+    let running =
+        program(&listen).args(flags).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts");
     until(|| health().0 == Some(0));
     signal(&running, "-TERM");
     assert_eq!(exit_code(running), Some(0));
     assert_eq!(health().0, Some(1));
+}
+
+/// What the threads of a process have used of the processors so far.
+pub fn cpu_of(process: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("it runs");
+    let fields = stat.rsplit_once(')').expect("the name is in parentheses").1;
+    // Fields 14 and 15, in hundredths of a second.
+    let ticks = fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<u64>().expect("a number"));
+    Duration::from_millis(ticks.sum::<u64>() * 10)
+}
+
+/// What a process uses of the processors to answer for `/metrics` once, and how long the answer is.
+pub fn scrape_cost(process: u32, listen: SocketAddr) -> (Duration, usize) {
+    const SCRAPES: u32 = 200;
+    let before = cpu_of(process);
+    let mut bytes = 0;
+    for _ in 0..SCRAPES {
+        let mut stream = std::net::TcpStream::connect(listen).expect("it listens");
+        write!(stream, "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("it is open");
+        let mut page = String::new();
+        stream.read_to_string(&mut page).expect("it is text");
+        assert!(page.starts_with("HTTP/1.1 200"), "{page}");
+        bytes = page.len();
+    }
+    ((cpu_of(process) - before) / SCRAPES, bytes)
 }
 
 /// Waits for the end; kills it when it takes too long.
@@ -111,6 +170,49 @@ pub async fn connect_tls(
     tokio::time::timeout(PATIENCE, TlsConnector::from(Arc::new(config)).connect(name, stream)).await?
 }
 
+/// A folder of files as Kubernetes mounts a ConfigMap or a Secret: each is a link into `..data`, which is a link to the
+/// files themselves, and all of them change at once when that one does.
+#[derive(Debug)]
+pub struct MountedFiles {
+    folder: PathBuf,
+    versions: u32,
+}
+
+impl MountedFiles {
+    /// An empty one; `name` tells it from those of other tests.
+    pub fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("there is room");
+        MountedFiles { folder, versions: 0 }
+    }
+
+    /// Replaces all of them.
+    pub fn mount(&mut self, files: &[(&str, &str)]) {
+        self.versions += 1;
+        let version = format!("..version-{}", self.versions);
+        std::fs::create_dir(self.folder.join(&version)).expect("it is new");
+        for (name, content) in files {
+            std::fs::write(self.folder.join(&version).join(name), content).expect("there is room");
+            // It is there already, from the version before.
+            let _ = symlink(Path::new("..data").join(name), self.folder.join(name));
+        }
+        symlink(&version, self.folder.join("..new")).expect("it is new");
+        std::fs::rename(self.folder.join("..new"), self.folder.join("..data")).expect("it is ours");
+    }
+
+    /// Where one of them is.
+    pub fn path(&self, name: &str) -> String {
+        self.folder.join(name).display().to_string()
+    }
+}
+
+impl Drop for MountedFiles {
+    fn drop(&mut self) {
+        // The next run makes a folder of another name.
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
 /// A certificate for `localhost` and its key, in a directory of their own.
 #[derive(Debug)]
 pub struct CertificateFiles(PathBuf);
@@ -133,10 +235,24 @@ impl CertificateFiles {
         self.write(&rcgen::PKCS_RSA_SHA256)
     }
 
+    /// As [`CertificateFiles::renew`], with so many days left; fewer than none: it has run out.
+    pub fn renew_for_days(&self, days: i64) -> CertificateDer<'static> {
+        self.write_until(&rcgen::PKCS_ECDSA_P256_SHA256, OffsetDateTime::now_utc() + time::Duration::days(days))
+    }
+
     fn write(&self, algorithm: &'static rcgen::SignatureAlgorithm) -> CertificateDer<'static> {
+        self.write_until(algorithm, rcgen::date_time_ymd(4096, 1, 1))
+    }
+
+    fn write_until(
+        &self,
+        algorithm: &'static rcgen::SignatureAlgorithm,
+        not_after: OffsetDateTime,
+    ) -> CertificateDer<'static> {
         let key = rcgen::KeyPair::generate_for(algorithm).expect("a key can be made");
-        let names = rcgen::CertificateParams::new(["localhost".to_owned()]).expect("it is a name");
-        let certificate = names.self_signed(&key).expect("a certificate can be made");
+        let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).expect("it is a name");
+        params.not_after = not_after;
+        let certificate = params.self_signed(&key).expect("a certificate can be made");
         std::fs::write(self.tls().certificate, certificate.pem()).expect("there is room");
         std::fs::write(self.tls().key, key.serialize_pem()).expect("there is room");
         certificate.der().clone()

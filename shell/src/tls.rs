@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use rustls::ServerConfig;
@@ -16,6 +16,12 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::config::ConfigError;
+
+mod expiry;
+
+pub use expiry::CertificatesInUse;
+
+use expiry::Reminder;
 
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often [`TlsSettings::watch`] reads the files. Their content is compared, because a mounted secret changes by a
@@ -48,6 +54,7 @@ pub struct Identity {
     pub chain: Vec<CertificateDer<'static>>,
     /// Its key.
     pub key: PrivateKeyDer<'static>,
+    ends: Option<SystemTime>,
     server: Arc<ServerConfig>,
 }
 
@@ -90,13 +97,16 @@ impl TlsSettings {
     }
 
     /// Looks after the files until it is dropped, and reads them again when they change. Files that can't be used (one of
-    /// two that are being replaced, say) are logged once, not each time they are looked at.
+    /// two that are being replaced, say) are logged once, not each time they are looked at. A certificate that is about to
+    /// run out is logged daily.
     pub async fn watch(self) {
         self.watch_every(WATCH_EVERY).await;
     }
 
     async fn watch_every(self, period: Duration) {
+        let mut reminder = Reminder::default();
         loop {
+            reminder.remind(self.purpose.section, self.ends());
             tokio::time::sleep(period).await;
             let settings = self.clone();
             // Files may lie on a network. A panic leaves the certificate that is in force.
@@ -127,6 +137,11 @@ impl TlsSettings {
     /// The certificate in force, and each one after it.
     pub fn identities(&self) -> watch::Receiver<Arc<Identity>> {
         self.current.subscribe()
+    }
+
+    /// When the certificate in force runs out, as far as that can be read.
+    fn ends(&self) -> Option<SystemTime> {
+        self.current.borrow().ends
     }
 
     /// Does the handshake of an accepted connection; none when it fails or takes too long.
@@ -177,7 +192,7 @@ impl Content {
             .with_single_cert(chain.clone(), key.clone_key())
             .map_err(|error| bad_certificate(&error))?;
         server.alpn_protocols = purpose.protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
-        Ok(Identity { chain, key, server: Arc::new(server) })
+        Ok(Identity { ends: expiry::end_of(&chain), chain, key, server: Arc::new(server) })
     }
 }
 

@@ -32,7 +32,8 @@ const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(10);
 const TLS_HANDSHAKE: u8 = 0x16;
 const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
 
-const TLS: TlsPurpose = TlsPurpose { section: "tls", protocols: &[] };
+/// What the certificate is for. DTLS has it, too.
+pub(crate) const TLS: TlsPurpose = TlsPurpose { section: "tls", protocols: &[] };
 
 /// Reads the certificate, where there is one.
 pub(crate) fn load_tls(config: &Config) -> Result<Option<TlsSettings>, ConfigError> {

@@ -10,7 +10,7 @@ use shell::accept::{ConnectionLimit, bind_with_udp};
 use shell::http::{Cut, Phase, SharedPhase, bind, serve};
 use shell::machine;
 use shell::program::Service;
-use shell::tls::TlsSettings;
+use shell::tls::{CertificatesInUse, TlsSettings};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
@@ -21,7 +21,7 @@ use webrtc_sip_core::turn::{Ledger, Listener, PeerPolicy, TurnConfig};
 
 use crate::admin::Admin;
 use crate::config::{Config, ConfigError, MAX_WORKERS};
-use crate::connections::{Connections, load_tls};
+use crate::connections::{Connections, TLS, load_tls};
 use crate::discovery;
 use crate::dtls;
 use crate::failure::{Broken, StartError};
@@ -115,7 +115,9 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let http_address = http.as_ref().map(TcpListener::local_addr).transpose()?;
     if let Some((listener, address)) = http.zip(http_address) {
         let admin = Admin::new(metrics.workers.clone(), address, config.http.admin_token.as_ref());
-        let router = router(Pages { phase: phase.clone(), metrics: metrics.clone() }, admin);
+        let mut certificates = CertificatesInUse::default();
+        tls.iter().for_each(|settings| certificates.add(TLS.section, settings));
+        let router = router(Pages { phase: phase.clone(), metrics: metrics.clone(), certificates }, admin);
         listeners.push(tokio::spawn(serve(listener, router, None, MAX_HTTP_CONNECTIONS, uncut)));
     }
     if let Some(tls) = &tls {
@@ -250,6 +252,11 @@ impl Running {
     /// Its figures, for a page that may have others besides.
     pub fn metrics(&self) -> Metrics {
         self.metrics.clone()
+    }
+
+    /// The certificate that it shows to clients, if it has one.
+    pub fn tls(&self) -> Option<&TlsSettings> {
+        self.tls.as_ref()
     }
 
     /// Ends a worker as a panic would, for tests of what becomes of the rest.

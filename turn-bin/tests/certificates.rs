@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{PATIENCE, start_with};
+use common::{PATIENCE, get, start_with};
 use shell::program::Service;
 use shell::testing::{CertificateFiles, connect_tls};
 
@@ -13,6 +13,9 @@ async fn clients_see_a_renewed_certificate_without_a_signal() {
     let server = start_with(|config| config.tls = Some(files.tls())).await;
     let address = server.listen[0];
     connect_tls(address, &first).await.expect("it is in force");
+    let http = server.http.expect("it is configured");
+    let page = tokio::task::spawn_blocking(move || get(http, "/metrics")).await.expect("it doesn't panic");
+    assert!(page.contains("\nwst_certificate_expiry_timestamp_seconds{section=\"tls\"} "), "{page}");
     let second = files.renew();
     let taken_over = async {
         while connect_tls(address, &second).await.is_err() {

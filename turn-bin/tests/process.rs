@@ -1,24 +1,13 @@
 //! The program itself: exit statuses and signals.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::process::{Command, Stdio};
 
-use shell::testing::{check_health, exit_code, output, signal, until};
+use shell::testing::{Log, MountedFiles, check_health, exit_code, output, signal, until};
 
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_webrtc-sip-turn"));
     command.args(["--listen", "127.0.0.1:0"]).env("WST_HTTP__LISTEN", "127.0.0.1:0").stdin(Stdio::null());
     command
-}
-
-/// Whether it has logged a line with some words by now.
-fn log_of(child: &mut Child) -> impl Fn(&str) -> bool + use<> {
-    let log = BufReader::new(child.stderr.take().expect("it is piped"));
-    let lines = Arc::new(Mutex::new(Vec::new()));
-    let logged = lines.clone();
-    std::thread::spawn(move || log.lines().map_while(Result::ok).for_each(|line| logged.lock().unwrap().push(line)));
-    move |words| lines.lock().unwrap().iter().any(|line: &String| line.contains(words))
 }
 
 #[test]
@@ -75,10 +64,10 @@ fn a_first_signal_drains_and_no_allocation_means_the_end() {
         let mut command = program();
         command.args(["--secret", "s"]).envs(environment).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program starts");
-        let said = log_of(&mut child);
-        until(|| said("TURN server started"));
+        let log = Log::of(&mut child);
+        until(|| log.says("TURN server started"));
         signal(&child, "-HUP");
-        until(|| said("configuration reloaded"));
+        until(|| log.says("configuration reloaded"));
         signal(&child, name);
         assert_eq!(exit_code(child), Some(0), "{name}");
     }
@@ -86,11 +75,14 @@ fn a_first_signal_drains_and_no_allocation_means_the_end() {
 
 #[test]
 fn health_is_what_the_running_program_says() {
-    check_health(|listen| {
-        let mut command = program();
-        command.args(["--secret", "s"]).env("WST_HTTP__LISTEN", listen);
-        command
-    });
+    check_health(
+        |listen| {
+            let mut command = program();
+            command.env("WST_HTTP__LISTEN", listen);
+            command
+        },
+        &["--secret", "s"],
+    );
 }
 
 #[test]
@@ -116,14 +108,38 @@ fn a_secret_in_a_file_is_read_again_when_the_file_changes() {
     assert!(stdout.contains(&named) && !stdout.contains("first"), "{stdout}");
 
     let mut child = program().args(arguments).stderr(Stdio::piped()).spawn().expect("the program starts");
-    let said = log_of(&mut child);
-    until(|| said("TURN server started"));
+    let log = Log::of(&mut child);
+    until(|| log.says("TURN server started"));
     std::fs::remove_file(&file).expect("it is ours");
-    until(|| said("the configuration wasn't reloaded"));
-    assert!(!said("configuration reloaded"), "what was there stays");
+    until(|| log.says("the configuration wasn't reloaded"));
+    assert!(!log.says("configuration reloaded"), "what was there stays");
     std::fs::write(&file, "second\n").expect("there is room");
-    until(|| said("configuration reloaded"));
+    until(|| log.says("configuration reloaded"));
     signal(&child, "-TERM");
     assert_eq!(exit_code(child), Some(0));
     std::fs::remove_file(&file).expect("it is ours");
+}
+
+#[test]
+fn a_configuration_file_is_read_again_when_it_changes_and_a_bad_one_is_refused_once() {
+    let mut files = MountedFiles::new("wst-mounted");
+    let user = |name: &str| format!("[[users]]\nname = \"{name}\"\npassword = \"p\"\n");
+    files.mount(&[("turn.toml", &user("first"))]);
+    let mut child = program()
+        .args(["--config", &files.path("turn.toml")])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let log = Log::of(&mut child);
+    until(|| log.says("TURN server started"));
+    files.mount(&[("turn.toml", "users = 5\n")]);
+    let refused = "the configuration wasn't reloaded error=users: ";
+    until(|| log.says(refused));
+    // Two more looks at the file.
+    std::thread::sleep(std::time::Duration::from_millis(4500));
+    assert_eq!((log.lines_with(refused).len(), log.says("configuration reloaded")), (1, false));
+    files.mount(&[("turn.toml", &user("second"))]);
+    until(|| log.says("configuration reloaded"));
+    signal(&child, "-TERM");
+    assert_eq!(exit_code(child), Some(0));
 }

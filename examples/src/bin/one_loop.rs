@@ -185,6 +185,8 @@ impl OneLoop {
             // SIP over UDP only.
             GatewayEvent::OpenFlow { flow, .. } => self.gateway.handle_flow_closed(now, flow),
             GatewayEvent::CallEnded(record) => println!("{} ended: {}", record.call, record.reason.name()),
+            // There is no proxy.
+            GatewayEvent::Proxy(_) => {}
             GatewayEvent::CloseFlow { .. } | GatewayEvent::CallSnapshot { .. } | GatewayEvent::Drained => {}
         }
     }

@@ -9,11 +9,12 @@ use super::{Config, ConfigError, check};
 
 const DEFAULTS: &str = include_str!("defaults.toml");
 
-const LAYERS: Layers<'static> = Layers {
+pub(super) const LAYERS: Layers<'static> = Layers {
     defaults: DEFAULTS,
     without_file: include_str!("demo.toml"),
     prefix: "WSG",
     list_keys: &[
+        "unsupported_options",
         "http.trusted_proxies",
         "http.allowed_origins",
         "sip.listen",

@@ -27,6 +27,7 @@ pub use turn::{Turn, TurnLimits, TurnRelay};
 pub struct Config {
     pub node: String,
     pub colour: String,
+    pub unsupported_options: Vec<String>,
     pub http: Http,
     pub metrics: Metrics,
     pub sip: Sip,
@@ -183,6 +184,11 @@ impl Config {
     /// The defaults, the file if one is named (else the demo users and numbers), the environment; all checked.
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
         load::load(file, shell::config::environment())
+    }
+
+    /// One value of the same layers.
+    pub(crate) fn value<T: serde::de::DeserializeOwned>(key: &str, file: Option<&Path>) -> Result<T, ConfigError> {
+        load::LAYERS.value(key, file, shell::config::environment())
     }
 
     /// The embedded defaults with the demo users and numbers, without a look at the environment.

@@ -250,6 +250,7 @@ impl Control {
                 telemetry::log_call(&record);
                 self.ended.add(&record);
             }
+            GatewayEvent::Proxy(news) => telemetry::log_proxy(news),
             GatewayEvent::Drained => {
                 if let Some(drained) = self.drained.take() {
                     // Nobody waits when the drain was cut short.

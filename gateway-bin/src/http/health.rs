@@ -31,5 +31,5 @@ pub(super) async fn about(State(state): State<Arc<HttpState>>) -> impl IntoRespo
 }
 
 pub(super) async fn ready(State(state): State<Arc<HttpState>>) -> impl IntoResponse {
-    shell::http::ready(state.phase.get())
+    shell::http::ready(state.phase.get(), &state.certificates.notes())
 }

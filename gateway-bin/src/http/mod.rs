@@ -23,7 +23,7 @@ pub(crate) use origin::Origins;
 pub(crate) use proxies::{PlaintextFrom, Proxies};
 
 use shell::http::SharedPhase;
-use shell::tls::TlsPurpose;
+use shell::tls::{CertificatesInUse, TlsPurpose};
 
 use crate::config::Config;
 use crate::control::{ControlHandle, LinkIds};
@@ -39,6 +39,8 @@ pub(crate) struct HttpState {
     pub(crate) control: ControlHandle,
     pub(crate) links: LinkIds,
     pub(crate) phase: Arc<SharedPhase>,
+    /// What is shown to browsers.
+    pub(crate) certificates: CertificatesInUse,
     pub(crate) origins: Origins,
     pub(crate) plaintext_from: PlaintextFrom,
     pub(crate) proxies: Proxies,
@@ -53,11 +55,17 @@ pub(crate) struct HttpState {
 
 impl HttpState {
     /// For a process that starts now.
-    pub(crate) fn new(config: &Config, control: ControlHandle, phase: Arc<SharedPhase>) -> Self {
+    pub(crate) fn new(
+        config: &Config,
+        control: ControlHandle,
+        phase: Arc<SharedPhase>,
+        certificates: CertificatesInUse,
+    ) -> Self {
         HttpState {
             control,
             links: LinkIds::default(),
             phase,
+            certificates,
             origins: Origins::new(&config.http.allowed_origins),
             plaintext_from: PlaintextFrom::new(&config.http),
             proxies: Proxies::new(&config.http),

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use shell::http::{SharedPhase, is_alive, ready};
 use shell::metrics::Exposition;
+use shell::tls::CertificatesInUse;
 use tokio::sync::oneshot;
 
 mod operators;
@@ -17,14 +18,23 @@ mod own;
 use crate::config::Config;
 use crate::control::{ControlHandle, ControlStats, Inside};
 
-/// What the metrics page needs besides figures.
+/// Where the figures come from, and what stands beside them.
 #[derive(Clone, Debug)]
 struct Page {
     control: ControlHandle,
+    turn: Option<turn_bin::Metrics>,
+    certificates: CertificatesInUse,
+    shown: Arc<Shown>,
+}
+
+/// What is shown beside figures.
+#[derive(Debug)]
+struct Shown {
     /// The domain of our users.
     domain: String,
+    /// Host and port of the SIP proxy, or nothing.
+    proxy: String,
     max_sign_ins: usize,
-    turn: Option<turn_bin::Metrics>,
 }
 
 /// Every path of the listener. `turn`: of the server in this process.
@@ -32,14 +42,20 @@ pub(crate) fn router(
     config: &Config,
     control: ControlHandle,
     turn: Option<turn_bin::Metrics>,
+    certificates: CertificatesInUse,
     phase: Arc<SharedPhase>,
 ) -> Router {
-    let domain = config.sip.proxy.as_ref().map_or(&config.sip.domain, |proxy| &proxy.domain).clone();
-    let page = Page { control, domain, max_sign_ins: config.limits.sign_ins, turn };
+    let proxy = config.sip.proxy.as_ref();
+    let shown = Shown {
+        domain: proxy.map_or(&config.sip.domain, |proxy| &proxy.domain).clone(),
+        proxy: proxy.map(|proxy| proxy.target.clone().into()).unwrap_or_default(),
+        max_sign_ins: config.limits.sign_ins,
+    };
+    let page = Page { control, turn, certificates, shown: Arc::new(shown) };
     // Health is here too, where there is never TLS.
     Router::new()
         .route("/isAlive", get(is_alive))
-        .route("/ready", get(async move || ready(phase.get())))
+        .route("/ready", get(async move |State(page): State<Page>| ready(phase.get(), &page.certificates.notes())))
         .route("/metrics", get(metrics))
         .with_state(page)
 }
@@ -47,8 +63,9 @@ pub(crate) fn router(
 async fn metrics(State(page): State<Page>) -> Response {
     let Some(stats) = collect(&page.control).await else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
     let mut exposition = Exposition::default();
-    operators::write(&mut exposition, &stats, &page.domain, page.max_sign_ins);
+    operators::write(&mut exposition, &stats, &page.shown);
     own::write(&mut exposition, &stats);
+    page.certificates.write(&mut exposition, "wsg_certificate_expiry_timestamp_seconds");
     if let Some(turn) = page.turn {
         turn.write(&mut exposition).await;
     }

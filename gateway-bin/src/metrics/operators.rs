@@ -1,12 +1,13 @@
 //! The names that operators' dashboards and alerts already use, `wrtc_*`, exactly as they stand there.
 
 use shell::metrics::{Exposition, Kind};
-use webrtc_sip_core::gateway::CallCounters;
+use webrtc_sip_core::gateway::{CallCounters, GatewayStats};
 
+use super::Shown;
 use crate::control::ControlStats;
 
 /// Writes all of them.
-pub(super) fn write(page: &mut Exposition, stats: &ControlStats, domain: &str, max_sign_ins: usize) {
+pub(super) fn write(page: &mut Exposition, stats: &ControlStats, shown: &Shown) {
     let gateway = &stats.gateway;
     page.single(Kind::Gauge, "wrtc_current_signins", "Users signed in.", gateway.sign_ins);
     calls(page, stats);
@@ -20,11 +21,11 @@ pub(super) fn write(page: &mut Exposition, stats: &ControlStats, domain: &str, m
         page.single(Kind::Counter, name, help, value);
     }
     jitter(page, stats);
-    system_errors(page);
+    system_errors(page, gateway, &shown.proxy);
     let limit_help = "Users that may be signed in at once.";
-    page.single(Kind::Gauge, "wrtc_max_clients_per_instance", limit_help, max_sign_ins);
-    page.single(Kind::Gauge, "wrtc_max_clients_per_node", limit_help, max_sign_ins);
-    domains(page, stats, domain);
+    page.single(Kind::Gauge, "wrtc_max_clients_per_instance", limit_help, shown.max_sign_ins);
+    page.single(Kind::Gauge, "wrtc_max_clients_per_node", limit_help, shown.max_sign_ins);
+    domains(page, stats, &shown.domain);
     let errors = [
         // A second sign-in of a user displaces the first one; it is never refused.
         ("double_sign_in_reject", 0),
@@ -65,15 +66,16 @@ fn jitter(page: &mut Exposition, stats: &ControlStats) {
     }
 }
 
-/// Errors of systems around the gateway. None of them is in use here, so the counts stay at 0; the series exist because
+/// Errors of systems around the gateway. Some of them it doesn't use, and their counts stay at 0; the series exist because
 /// alerts refer to them.
-fn system_errors(page: &mut Exposition) {
-    const TYPES: [&str; 9] =
-        ["turn_errors", "es", "es_errors", "auth", "gauth_errors", "cfg", "cfg_errors", "env", "env_errors"];
-    let plain = TYPES.map(|kind| (vec![("type", kind)], 0));
-    let sips = (vec![("type", "sips"), ("sip", "")], 0);
+fn system_errors(page: &mut Exposition, gateway: &GatewayStats, proxy: &str) {
+    const UNUSED: [&str; 8] = ["es", "es_errors", "auth", "gauth_errors", "cfg", "cfg_errors", "env", "env_errors"];
+    let unused = UNUSED.map(|kind| (vec![("type", kind)], 0));
+    let ice = (vec![("type", "turn_errors")], gateway.failed_ice);
+    let unanswered = gateway.unanswered_registrations + gateway.failed_proxy_lookups;
+    let sips = (vec![("type", "sips"), ("sip", proxy)], unanswered);
     let help = "Errors of systems that the gateway uses.";
-    page.labelled(Kind::Counter, "wrtc_system_error", help, plain.into_iter().chain([sips]));
+    page.labelled(Kind::Counter, "wrtc_system_error", help, [ice, sips].into_iter().chain(unused));
 }
 
 fn domains(page: &mut Exposition, stats: &ControlStats, domain: &str) {

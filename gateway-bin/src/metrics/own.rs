@@ -28,6 +28,11 @@ fn control(page: &mut Exposition, stats: &ControlStats) {
         ("wsg_sip_transactions", "SIP transactions.", gateway.sip.transactions as u64),
         ("wsg_sip_dialogs", "SIP dialogs.", gateway.sip.dialogs as u64),
         ("wsg_sip_registrations", "Users registered at the SIP proxy.", gateway.registrations),
+        (
+            "wsg_sip_proxy_unreachable",
+            "1 when the SIP proxy's name can't be looked up or none of its addresses answers.",
+            u64::from(gateway.proxy_unreachable),
+        ),
     ] {
         page.single(Kind::Gauge, name, help, value);
     }

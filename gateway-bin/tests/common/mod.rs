@@ -7,6 +7,7 @@ pub(crate) mod bench;
 pub(crate) mod client;
 pub(crate) mod healthy;
 pub(crate) mod metrics;
+pub(crate) mod process;
 pub(crate) mod sip;
 
 use std::net::SocketAddr;

@@ -72,17 +72,33 @@ impl Layers<'_> {
         file: Option<&Path>,
         environment: HashMap<String, String>,
     ) -> Result<T, ConfigError> {
-        let middle = file.map_or_else(|| Ok(toml(self.without_file)), read)?;
-        let builder = config::Config::builder().add_source(toml(self.defaults)).add_source(middle);
-        let merged = self
-            .overrides(environment)
-            .try_fold(builder, |builder, (key, value)| builder.set_override(key, value))
-            .and_then(|builder| builder.build())
-            .map_err(|error| ConfigError::key("environment", one_line(&error.to_string())))?;
-        serde_path_to_error::deserialize(merged).map_err(|error| {
+        serde_path_to_error::deserialize(self.merge(file, environment)?).map_err(|error| {
             let key = error.path().to_string();
             ConfigError::key(key, one_line(&error.into_inner().to_string()))
         })
+    }
+
+    /// One value of them, whatever the others are: they may name secrets that aren't there.
+    ///
+    /// # Errors
+    /// The file can't be read, or the value isn't a `T`.
+    pub fn value<T: DeserializeOwned>(
+        &self,
+        key: &str,
+        file: Option<&Path>,
+        environment: HashMap<String, String>,
+    ) -> Result<T, ConfigError> {
+        let merged = self.merge(file, environment)?;
+        merged.get(key).map_err(|error| ConfigError::key(key, one_line(&error.to_string())))
+    }
+
+    fn merge(&self, file: Option<&Path>, environment: HashMap<String, String>) -> Result<config::Config, ConfigError> {
+        let middle = file.map_or_else(|| Ok(toml(self.without_file)), read)?;
+        let builder = config::Config::builder().add_source(toml(self.defaults)).add_source(middle);
+        self.overrides(environment)
+            .try_fold(builder, |builder, (key, value)| builder.set_override(key, value))
+            .and_then(|builder| builder.build())
+            .map_err(|error| ConfigError::key("environment", one_line(&error.to_string())))
     }
 
     /// Our variables as keys and values. A value stays text until it is known what it has to be: a password may consist of
@@ -198,6 +214,20 @@ mod tests {
             let text = load(None, &[(variable, "many")]).expect_err("this configuration is bad").to_string();
             assert!(text.starts_with(key) && !text.contains('\n'), "{text}");
         }
+    }
+
+    #[test]
+    fn one_value_is_had_without_the_others() {
+        let environment = |name: &str| {
+            HashMap::from([
+                ("X_INNER__PASSWORD".to_owned(), "file:/nonexistent".to_owned()),
+                (name.to_owned(), "7".to_owned()),
+            ])
+        };
+        let ports: Vec<u16> = LAYERS.value("inner.ports", None, environment("X_INNER__PORTS")).unwrap();
+        assert_eq!(ports, [7]);
+        let text = LAYERS.value::<u16>("name", None, environment("X_OTHER")).unwrap_err().to_string();
+        assert!(text.starts_with("name: ") && !text.contains('\n'), "{text}");
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Configuration: embedded defaults, a TOML file, and environment variables over both.
 
 mod layers;
-mod secret_files;
 mod values;
+mod watched_files;
 
 pub use layers::{ConfigError, Layers, environment, to_toml, within};
-pub(crate) use secret_files::SecretFiles;
 pub use values::{Network, NotANetwork, Secret, UnreadableSecret};
+pub(crate) use watched_files::WatchedFiles;

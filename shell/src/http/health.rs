@@ -51,9 +51,14 @@ pub async fn is_alive() -> impl IntoResponse {
 }
 
 /// `/ready`. Nothing but the own phase counts: what can't be reached shows elsewhere and doesn't cut off who is there.
-pub fn ready(phase: Phase) -> impl IntoResponse {
+/// `notes` are for people: what they should look after although it doesn't make this instance worse than others.
+pub fn ready(phase: Phase, notes: &[String]) -> impl IntoResponse + use<> {
     let status = if phase == Phase::Up { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, fresh(json!({ "ready": phase == Phase::Up })))
+    let mut body = json!({ "ready": phase == Phase::Up });
+    if !notes.is_empty() {
+        body["notes"] = json!(notes);
+    }
+    (status, fresh(body))
 }
 
 /// An answer that holds for now.

@@ -78,7 +78,7 @@ mod tests {
             "/ready",
             get({
                 let phase = phase.clone();
-                async move || ready(phase.get())
+                async move || ready(phase.get(), &[])
             }),
         );
         let listener = bind("0.0.0.0:0".parse().unwrap(), "a test").await.unwrap();

@@ -78,6 +78,8 @@ export const ROWS = [
   ['monitoring.prometheusAlerts', true, ALERTS, 'spec.groups.0.name', 'webrtc-gateway', MONITORED],
   ['monitoring.alertFor', { 'webrtc-gateway-signins': '30m' }, ALERTS, 'spec.groups.0.rules.0.for', '30m', { ...MONITORED, 'monitoring.prometheusAlerts': true }],
   ['monitoring.alertFor', { 'webrtc-gateway-signins': '30m' }, ALERTS, 'spec.groups.0.rules.4.for', '5m', { ...MONITORED, 'monitoring.prometheusAlerts': true }],
+  ['monitoring.certificateDays', 30, ALERTS, 'spec.groups.0.rules.9.expr', 'wsg_certificate_expiry_timestamp_seconds{namespace="webrtc"} - time() < 30 * 86400', { ...MONITORED, 'monitoring.prometheusAlerts': true }],
+  ['monitoring.certificateDays', 30, ALERTS, 'spec.groups.1.rules.3.expr', 'wst_certificate_expiry_timestamp_seconds{namespace="webrtc"} - time() < 30 * 86400', { ...MONITORED, 'monitoring.prometheusAlerts': true }],
 
   // image
   ...both('image.imagePullSecrets', ['one', 'two'], `${POD}.imagePullSecrets`, [{ name: 'one' }, { name: 'two' }]),
@@ -156,6 +158,7 @@ export const ROWS = [
   ['gateway.turnExternalUriBlue', 'turns:a:443?transport=tcp,turn:b', GATEWAY, variable('WSG_TURN__URLS'), 'turns:a:443?transport=tcp,turn:b'],
   ['gateway.turnExternalUriGreen', 'green.example.com:3478', GREEN_GATEWAY, variable('WSG_TURN__URLS'), 'turn:green.example.com:3478?transport=udp,turn:green.example.com:3478?transport=tcp'],
   ...['authRedirectUri', 'authService', 'envService', 'cfgService'].map((name) => [`gateway.${name}`, 'http://auth.example.com', GATEWAY, 'warning', `gateway.${name}: not supported yet`]),
+  ...['authRedirectUri', 'authService', 'envService', 'cfgService'].map((name) => [`gateway.${name}`, 'http://auth.example.com', GATEWAY, 'env.WSG_UNSUPPORTED_OPTIONS', `gateway.${name}`]),
   ['gateway.enableTranscoding', false, GATEWAY, variable('WSG_MEDIA__BROWSER_CODECS'), 'pcmu,pcma'],
   ['gateway.enableTranscoding', false, GATEWAY, variable('WSG_MEDIA__SIP_CODECS'), 'pcmu,pcma'],
   ['gateway.enableTranscoding', true, GATEWAY, variable('WSG_MEDIA__BROWSER_CODECS'), undefined],

@@ -245,7 +245,7 @@ impl Node {
             GatewayEvent::CallEnded(record) => self.ended.push(*record),
             GatewayEvent::CallSnapshot { snapshot, .. } => self.snapshots.extend(snapshot),
             GatewayEvent::OpenFlow { flow, .. } => self.gateway.handle_flow_closed(now, flow),
-            GatewayEvent::CloseFlow { .. } | GatewayEvent::Drained => {}
+            GatewayEvent::CloseFlow { .. } | GatewayEvent::Proxy(_) | GatewayEvent::Drained => {}
         }
     }
 

@@ -209,8 +209,8 @@ impl Configuration for Config {
         machine::name()
     }
 
-    fn health(&self) -> Option<SocketAddr> {
-        self.http.listen
+    fn health(file: Option<&Path>) -> Result<SocketAddr, ConfigError> {
+        LAYERS.value("http.listen", file, shell::config::environment())
     }
 
     fn openings(&self) -> Vec<Opening> {

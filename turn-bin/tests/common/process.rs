@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use shell::testing::{exit_code, signal};
+use shell::testing::{cpu_of, exit_code, signal};
 
 /// A server in a process of its own, so that what it takes is its own.
 pub(crate) struct Process {
@@ -47,25 +47,20 @@ impl Process {
         Process { child: Some(child), listen, http }
     }
 
-    fn file(&self, name: &str) -> String {
-        let id = self.child.as_ref().expect("it runs").id();
-        std::fs::read_to_string(format!("/proc/{id}/{name}")).expect("it runs")
+    pub(crate) fn id(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
     }
 
     /// Resident, in bytes.
     pub(crate) fn memory(&self) -> u64 {
-        let status = self.file("status");
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("it runs");
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("every process has it");
         line.split_whitespace().nth(1).expect("a number").parse::<u64>().expect("kilobytes") * 1024
     }
 
     /// What its threads have used of the processors so far.
     pub(crate) fn cpu(&self) -> Duration {
-        let stat = self.file("stat");
-        let fields = stat.rsplit_once(')').expect("the name is in parentheses").1;
-        // Fields 14 and 15, in hundredths of a second.
-        let ticks = fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<u64>().expect("a number"));
-        Duration::from_millis(ticks.sum::<u64>() * 10)
+        cpu_of(self.id())
     }
 
     pub(crate) fn stop(mut self) {

@@ -65,13 +65,18 @@ impl Gateway {
             _ => Vec::new(),
         };
         found.truncate(MAX_ADDRESSES);
-        if found.is_empty() {
+        let is_proxy = self.config.proxy.as_ref().is_some_and(|proxy| proxy.target.host == host);
+        let is_found = !found.is_empty();
+        if is_found {
+            self.hosts.addresses.insert(host.to_owned(), found);
+        } else {
             // What is known stays: a name server that is down shouldn't bring calls down.
             self.hosts.due = self.hosts.due.map(|due| due.min(now + RETRY));
-            return;
         }
-        self.hosts.addresses.insert(host.to_owned(), found);
-        if self.config.proxy.as_ref().is_some_and(|proxy| proxy.target.host == host) {
+        if is_proxy {
+            self.proxy_looked_up(is_found);
+        }
+        if is_proxy && is_found {
             self.proxy_resolved(now);
         }
     }

@@ -78,8 +78,23 @@ pub enum GatewayEvent {
     },
     /// A call ended: one line for the log, one record for whoever keeps records.
     CallEnded(Box<CallRecord>),
+    /// Something changed about the way to the upstream proxy: one line for the log.
+    Proxy(ProxyNews),
     /// The drain that `handle_drain` began is complete: nobody is in a call.
     Drained,
+}
+
+/// What changed about the way to the upstream proxy. It isn't repeated for each request that shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyNews {
+    /// Its name can't be looked up, and no address is known from before.
+    Unresolved,
+    /// Its name has been looked up after all.
+    Resolved,
+    /// Nobody answers at this address.
+    Silent(SocketAddr),
+    /// Somebody answers there again.
+    Answers(SocketAddr),
 }
 
 /// A question of the core to its shell.

@@ -123,6 +123,8 @@ pub(super) struct OutboundTarget {
     pub(super) is_proxy: bool,
     /// Those that haven't been tried, in order.
     pub(super) addresses: VecDeque<SocketAddr>,
+    /// Where the INVITE went last.
+    pub(super) invited: Option<SocketAddr>,
 }
 
 impl Leg {

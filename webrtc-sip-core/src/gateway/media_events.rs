@@ -57,6 +57,7 @@ impl Gateway {
     }
 
     fn on_media_failure(&mut self, now: Instant, call: CallId, side: Side, reason: MediaFailure) {
+        self.counters.failed_ice += u64::from(reason == MediaFailure::IceFailed);
         let reason = match reason {
             MediaFailure::LimitReached => EndReason::TooMany,
             _ => EndReason::MediaFailed,

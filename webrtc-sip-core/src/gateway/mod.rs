@@ -26,6 +26,7 @@ mod ice_servers;
 mod interface;
 mod leg;
 mod media_events;
+mod proxy;
 mod registrar;
 mod requests;
 mod routing;
@@ -57,12 +58,15 @@ use client::rpc::RpcError;
 use client::{ClientOutput, Clients};
 use hosts::Hosts;
 use leg::CallEntry;
+use proxy::ProxyTrouble;
 use registrar::Registration;
 use requests::{Pending, Requests};
 
 pub use config::{GatewayConfig, Route, RouteMatch, ShardAddresses, SipProxy, SipSocket, SipTarget};
 pub use ice_servers::TurnAccess;
-pub use interface::{Answer, CallRecord, GatewayEvent, Identity, IdentityError, MediaPorts, Request, SipCredentials};
+pub use interface::{
+    Answer, CallRecord, GatewayEvent, Identity, IdentityError, MediaPorts, ProxyNews, Request, SipCredentials,
+};
 pub use snapshot::{CallSnapshot, RestoreError};
 pub use stats::{CallCounters, GatewayStats};
 
@@ -84,6 +88,7 @@ pub struct Gateway {
     /// Our users' registrations at the proxy.
     registrations: BTreeMap<RegistrationId, Registration>,
     hosts: Hosts,
+    proxy_trouble: ProxyTrouble,
     requests: Requests,
     /// One deadline a call.
     timers: TimerQueue<CallId>,
@@ -122,6 +127,7 @@ impl Gateway {
             clients: Clients::new(&config, crypto.clone()),
             sip: Endpoint::new(endpoint, crypto.clone(), seed),
             hosts: Hosts::new(now, &config),
+            proxy_trouble: ProxyTrouble::default(),
             config,
             crypto,
             rng: Rng::split(seed, "gateway"),
@@ -393,6 +399,7 @@ impl Gateway {
             requests: self.requests.len() as u64,
             timers: (self.timers.len() + self.clients.timer_count() + self.requests.len()) as u64,
             registrations: self.registrations.values().filter(|registration| registration.stands()).count() as u64,
+            proxy_unreachable: self.proxy_is_unreachable(),
             sip: self.sip.stats(),
             ..self.counters.clone()
         }

@@ -37,12 +37,6 @@ enum RegistrationState {
 }
 
 impl Gateway {
-    /// The proxy's addresses, as far as they are known.
-    fn proxy_addresses(&self) -> Vec<SocketAddr> {
-        let Some(target) = self.config.proxy.as_ref().map(|proxy| &proxy.target) else { return Vec::new() };
-        self.hosts.addresses(&target.host).into_iter().map(|ip| SocketAddr::new(ip, target.port)).collect()
-    }
-
     /// The proxy's addresses are known, again or for the first time.
     pub(super) fn proxy_resolved(&mut self, now: Instant) {
         let addresses = self.proxy_addresses();
@@ -138,15 +132,19 @@ impl Gateway {
             let params = json!({ "reason": "registration_restored", "text": "Calls from outside reach you again." });
             self.clients.notify(registration.sign_in, "session.warning", params);
         }
+        let address = registration.address;
+        self.proxy_tried(address, true);
     }
 
     /// The endpoint tries again by itself, after growing pauses, and the user is told once; where nobody answered, it
     /// tries at the proxy's next address.
-    pub(super) fn on_registration_failed(&mut self, id: RegistrationId, status: u16) {
+    pub(super) fn on_registration_failed(&mut self, id: RegistrationId, status: u16, answered: bool) {
         let Some(registration) = self.registrations.get_mut(&id) else { return };
         let before = std::mem::replace(&mut registration.state, RegistrationState::Failed);
         let (sign_in, address) = (registration.sign_in, registration.address);
         self.counters.failed_registrations += 1;
+        self.counters.unanswered_registrations += u64::from(!answered);
+        self.proxy_tried(address, answered);
         if before != RegistrationState::Failed {
             self.tell_registration_failed(sign_in, Some(status));
         }

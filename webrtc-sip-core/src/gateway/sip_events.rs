@@ -28,6 +28,7 @@ impl Gateway {
             // An early dialog that ended (RFC 6228) is none that rings.
             SipEvent::Ringing { status: 199, .. } => {}
             SipEvent::Ringing { dialog, body, .. } => self.with_dialog(dialog, |this, call, side| {
+                this.callee_tried(call, side, true);
                 let early = !body.is_empty() && this.take_answer(now, call, side, &body, false);
                 this.with_call(now, call, |call| {
                     call.handle_ringing();
@@ -37,6 +38,7 @@ impl Gateway {
                 });
             }),
             SipEvent::Answered { dialog, body } => self.with_dialog(dialog, |this, call, side| {
+                this.callee_tried(call, side, true);
                 if this.take_answer(now, call, side, &body, true) {
                     this.with_call(now, call, |call| call.handle_answered(now));
                 } else {
@@ -51,6 +53,7 @@ impl Gateway {
             }),
             SipEvent::Failed { dialog, failure } => self.with_dialog(dialog, |this, call, side| {
                 this.dialog_is_gone(call, side);
+                this.callee_tried(call, side, failure.answered);
                 if matches!(failure.status, 408 | 503) && this.try_next_address(now, call, side) {
                     return;
                 }
@@ -78,7 +81,9 @@ impl Gateway {
                 }
             }),
             SipEvent::Registered { registration, .. } => self.on_registered(registration),
-            SipEvent::RegistrationFailed { registration, status } => self.on_registration_failed(registration, status),
+            SipEvent::RegistrationFailed { registration, status, answered } => {
+                self.on_registration_failed(registration, status, answered);
+            }
             SipEvent::Unregistered { .. } => {}
             SipEvent::OpenFlow { flow, remote } => self.events.push_back(GatewayEvent::OpenFlow { flow, remote }),
             SipEvent::CloseFlow { flow } => self.events.push_back(GatewayEvent::CloseFlow { flow }),

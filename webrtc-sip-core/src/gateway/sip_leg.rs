@@ -27,7 +27,7 @@ impl Gateway {
         let addresses = self.hosts.addresses(&next_hop.host).into_iter();
         let addresses = addresses.map(|ip| SocketAddr::new(ip, next_hop.port)).collect();
         let is_proxy = self.config.proxy.as_ref().is_some_and(|proxy| proxy.target == *next_hop);
-        let target = OutboundTarget { request_uri, tcp: next_hop.tcp, is_proxy, addresses };
+        let target = OutboundTarget { request_uri, tcp: next_hop.tcp, is_proxy, addresses, invited: None };
         self.sip_leg(SipLeg { outbound: true, target: Some(target), ..SipLeg::default() })
     }
 
@@ -123,10 +123,10 @@ impl Gateway {
                 let destination = Destination { transport, address };
                 let mut invite = Invite::new(destination, request_uri.clone(), from.clone(), sdp.clone());
                 invite.credentials = credentials.clone();
-                self.sip.invite(now, invite).ok()
+                self.sip.invite(now, invite).ok().map(|dialog| (dialog, address))
             })
         });
-        let Some(dialog) = invited else {
+        let Some((dialog, invited)) = invited else {
             return self.with_call(now, call, |call| call.handle_left(side, EndReason::Unreachable));
         };
         let Some(leg) = self.calls.get_mut(&call).map(|entry| entry.leg_mut(side)) else { return };
@@ -135,6 +135,7 @@ impl Gateway {
             sip.dialog = Some(dialog);
             if let Some(target) = sip.target.as_mut() {
                 target.addresses = addresses.collect();
+                target.invited = Some(invited);
             }
         }
     }

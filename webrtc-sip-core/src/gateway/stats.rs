@@ -37,6 +37,14 @@ pub struct GatewayStats {
     pub dropped_on_sign_out: u64,
     /// Failed registrations at the upstream proxy.
     pub failed_registrations: u64,
+    /// Those of them that nobody answered.
+    pub unanswered_registrations: u64,
+    /// Look-ups of the upstream proxy's name that found nothing.
+    pub failed_proxy_lookups: u64,
+    /// There is an upstream proxy, and its name isn't known or none of its addresses answers.
+    pub proxy_unreachable: bool,
+    /// Browser legs for which ICE found no path.
+    pub failed_ice: u64,
     /// Users registered at the upstream proxy now.
     pub registrations: u64,
     /// INVITEs from sources that aren't trusted.

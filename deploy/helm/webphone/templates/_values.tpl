@@ -30,3 +30,14 @@ true
 {{- end -}}
 {{- end -}}
 {{- end -}}
+
+{{- /* The names of those that may do something one day, as a list of TOML, for the log. */ -}}
+{{- define "webphone.unsupported" -}}
+{{- $names := list -}}
+{{- range include "webphone.notUsed" . | splitList "\n" -}}
+{{- if contains ": not supported yet" . -}}
+{{- $names = append $names (splitList ":" . | first | trim) -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $names -}}
+{{- end -}}

@@ -24,3 +24,14 @@ gateway.arguments: digits (telephone-event) can't be left out yet
 coturn.scaling.thresholdSignins: not used; TURN servers are scaled by processor and memory
 {{- end -}}
 {{- end -}}
+
+{{- /* The names of those of the gateway, with commas between them, for its log. */ -}}
+{{- define "webrtc.unsupportedByGateway" -}}
+{{- $names := list -}}
+{{- range include "webrtc.notSupportedYet" . | splitList "\n" -}}
+{{- if hasPrefix "gateway." . -}}
+{{- $names = append $names (splitList ":" . | first) -}}
+{{- end -}}
+{{- end -}}
+{{- uniq $names | join "," -}}
+{{- end -}}

@@ -33,6 +33,8 @@ pub(super) struct Fixture {
     /// Questions that this shell leaves to the test.
     pub(super) questions: Vec<(RequestId, Request)>,
     pub(super) ended: Vec<CallRecord>,
+    /// What changed about the proxy.
+    pub(super) proxy: Vec<ProxyNews>,
     /// Whether questions about users are left to the test, too.
     pub(super) slow_directory: bool,
     /// RTP port pairs in use.
@@ -85,6 +87,7 @@ impl Fixture {
             commands: Vec::new(),
             questions: Vec::new(),
             ended: Vec::new(),
+            proxy: Vec::new(),
             slow_directory: false,
             bound: 0,
             ports: 0,
@@ -151,6 +154,7 @@ impl Fixture {
             GatewayEvent::Request { id, request } => self.questions.push((id, request)),
             GatewayEvent::ReleaseMediaPorts { .. } => self.bound -= 1,
             GatewayEvent::CallEnded(record) => self.ended.push(*record),
+            GatewayEvent::Proxy(news) => self.proxy.push(news),
             _ => {}
         }
     }

@@ -1,7 +1,8 @@
 //! A proxy that is known by its name.
 
 use super::fixture::*;
-use crate::gateway::GatewayConfig;
+use crate::gateway::{GatewayConfig, ProxyNews};
+use crate::ids::LinkId;
 use crate::sip::{HeaderName, Method};
 
 const PROXY: &str = "proxy.example.org";
@@ -87,6 +88,58 @@ fn a_registration_goes_to_the_next_address_when_one_fails() {
     let register = f.sent(Method::Register);
     f.respond(&register, 200, "registrar", "");
     assert_eq!(f.gateway.stats().registrations, 1);
+}
+
+#[test]
+fn a_proxy_that_cannot_be_reached_is_reported_once_and_so_is_its_return() {
+    let mut f = Fixture::new(with_proxy(PROXY));
+    f.sign_in(ALICE, "1001");
+    for _ in 0..3 {
+        f.resolve(&[]);
+        f.stay(11 * SECOND);
+    }
+    assert_eq!(std::mem::take(&mut f.proxy), [ProxyNews::Unresolved]);
+    let stats = f.gateway.stats();
+    assert!(stats.proxy_unreachable && stats.failed_proxy_lookups == 3, "{stats:?}");
+    f.resolve(&["192.0.2.7"]);
+    assert_eq!(std::mem::take(&mut f.proxy), [ProxyNews::Resolved]);
+
+    // The registration isn't answered, neither are calls; then one is, if only by a refusal.
+    f.stay(33 * SECOND);
+    f.call(ALICE, "555");
+    f.call(ALICE, "556");
+    f.stay(33 * SECOND);
+    assert_eq!(std::mem::take(&mut f.proxy), [ProxyNews::Silent(peer())]);
+    let stats = f.gateway.stats();
+    assert!(stats.proxy_unreachable && stats.unanswered_registrations > 0, "{stats:?}");
+    f.call(ALICE, "555");
+    let invite = f.sent(Method::Invite);
+    f.respond(&invite, 503, "proxy", "");
+    assert_eq!(std::mem::take(&mut f.proxy), [ProxyNews::Answers(peer())]);
+    assert!(!f.gateway.stats().proxy_unreachable);
+
+    // Known addresses stay when the name server is down.
+    f.stay(61 * SECOND);
+    f.proxy.clear();
+    f.resolve(&[]);
+    assert!(f.proxy.is_empty() && f.gateway.stats().failed_proxy_lookups > 3);
+}
+
+#[test]
+fn a_proxy_with_one_address_that_answers_is_reachable() {
+    let mut f = Fixture::new(with_proxy(PROXY));
+    f.resolve(&["192.0.2.8", "192.0.2.7"]);
+    f.sign_in(ALICE, "1001");
+    f.stay(33 * SECOND);
+    assert_eq!(f.proxy, [ProxyNews::Silent("192.0.2.8:5060".parse().unwrap())]);
+    assert!(!f.gateway.stats().proxy_unreachable);
+    f.stay(31 * SECOND);
+    let register = f.sent(Method::Register);
+    f.respond(&register, 200, "registrar", "");
+    // Another user begins at the first address again, and that is no news.
+    f.sign_in(LinkId(2), "1002");
+    f.stay(33 * SECOND);
+    assert_eq!(f.proxy.len(), 1);
 }
 
 /// A user's credentials at the proxy are nobody else's business.

@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::fixture::*;
-use crate::media::MediaCommand;
+use crate::call::EndReason;
+use crate::media::{MediaCommand, MediaEvent, MediaFailure};
 use crate::sip::Method;
 
 /// RFC 3261 section 13.2.1: the answer came with a 183, and the 200 has none.
@@ -172,4 +173,19 @@ fn media_at_a_host_name_that_moved_on() {
     f.commands.clear();
     f.resolve(&["192.0.2.99"]);
     assert!(f.commands.is_empty(), "{:?}", f.commands);
+}
+
+#[test]
+fn media_without_a_path_are_counted() {
+    for (reason, count) in [(MediaFailure::IceFailed, 1), (MediaFailure::DtlsFailed, 0)] {
+        let (mut f, _, _) = Fixture::talking();
+        let leg = f.commands.iter().find_map(|command| match command {
+            MediaCommand::AddWebRtcLeg(config) => Some(config.leg),
+            _ => None,
+        });
+        let failed = MediaEvent::Failed { leg: leg.expect("Alice has one"), reason };
+        f.gateway.handle_media_event(f.now, failed);
+        f.drain();
+        assert_eq!((f.gateway.stats().failed_ice, f.ended[0].reason), (count, EndReason::MediaFailed));
+    }
 }

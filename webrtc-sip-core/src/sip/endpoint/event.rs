@@ -144,6 +144,8 @@ pub struct IncomingInvite {
 pub struct Failure {
     /// The final status; 408 when nobody answered in time, 503 when the transport failed (RFC 3261 section 8.1.3.1).
     pub status: u16,
+    /// Whether it is the far side that says so.
+    pub answered: bool,
     /// The far side's words.
     pub reason_phrase: String,
     /// When to try again (RFC 3261 section 20.33).
@@ -273,6 +275,8 @@ pub enum SipEvent {
         registration: RegistrationId,
         /// The status; 408 when nobody answered, 503 when the transport failed.
         status: u16,
+        /// Whether it is the registrar that says so.
+        answered: bool,
     },
     /// The binding was removed, or the attempt to remove it is over. The registration is gone.
     Unregistered {

@@ -189,7 +189,7 @@ impl Endpoint {
         }
         let granted = granted(response, contact.map(|contact| contact.uri).as_ref()).unwrap_or(state.expires);
         if granted == 0 {
-            return self.registration_failed(now, id, 500, None);
+            return self.registration_failed(now, id, 500, Some(response));
         }
         state.failures = 0;
         // Early enough for a lost request to be noticed and repeated, and not all at the same time.
@@ -241,7 +241,8 @@ impl Endpoint {
         let asked = response.and_then(|response| response.headers.retry_after().ok().flatten()).unwrap_or(0);
         let pause = pause.max(Duration::from_secs(u64::from(asked)).min(RETRY_CEILING));
         self.timers.set(TimerKey::Register(id), now + pause);
-        self.push_event(SipEvent::RegistrationFailed { registration: id, status });
+        let answered = response.is_some();
+        self.push_event(SipEvent::RegistrationFailed { registration: id, status, answered });
     }
 
     fn forget_registration(&mut self, id: RegistrationId) {

@@ -469,6 +469,7 @@ fn failure(status: u16, response: Option<&Response>) -> Failure {
     contacts.sort_by(|a, b| q(b).total_cmp(&q(a)));
     Failure {
         status,
+        answered: response.is_some(),
         reason_phrase: match response {
             Some(response) => response.reason.clone(),
             None => crate::sip::reason_phrase(status).to_owned(),

@@ -9,6 +9,10 @@
   value: $(POD_NAME)
 - name: WSG_COLOUR
   value: {{ include "webrtc.colour" . }}
+{{- with include "webrtc.unsupportedByGateway" . }}
+- name: WSG_UNSUPPORTED_OPTIONS
+  value: {{ . | quote }}
+{{- end }}
 - name: WSG_HTTP__LISTEN
   value: 0.0.0.0:8080
 - name: WSG_HTTP__TRUSTED_PROXIES

@@ -1,0 +1,68 @@
+//! The real program.
+
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+
+use shell::testing::{Log, exit_code, signal, until};
+
+/// A gateway in a process of its own, on free ports.
+pub(crate) struct Process {
+    /// None when it was waited for.
+    child: Option<Child>,
+    pub(crate) http: SocketAddr,
+    pub(crate) metrics: SocketAddr,
+    pub(crate) sip: SocketAddr,
+    pub(crate) log: Log,
+}
+
+impl Process {
+    /// With these flags and variables.
+    pub(crate) fn start(flags: &[&str], variables: &[(&str, &str)]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_webrtc-sip-gateway"))
+            .args(flags)
+            .env("WSG_HTTP__LISTEN", "127.0.0.1:0")
+            .env("WSG_METRICS__LISTEN", "127.0.0.1:0")
+            .env("WSG_SIP__LISTEN", "127.0.0.1:0")
+            .env("WSG_TURN__LISTEN", "")
+            .env("WSG_MEDIA__WEBRTC_PORT", "0")
+            .env("WSG_LIMITS__CALLS", "10")
+            .env("WSG_HTTP__MAX_CONNECTIONS", "50")
+            .env("WSG_SIP__MAX_TCP_CONNECTIONS", "10")
+            .envs(variables.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let log = Log::of(&mut child);
+        until(|| log.says("started http="));
+        let line = log.lines_with("started http=").remove(0);
+        let address = |name: &str| {
+            let (_, rest) = line.split_once(name).expect("the line names it");
+            let text = rest.split([' ', ']']).next().expect("there is more");
+            text.parse().expect("it is an address")
+        };
+        let (http, metrics, sip) = (address("http="), address("metrics="), address("sip=["));
+        Process { child: Some(child), http, metrics, sip, log }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
+    }
+
+    pub(crate) fn stop(mut self) {
+        let child = self.child.take().expect("it runs");
+        signal(&child, "-TERM");
+        assert_eq!(exit_code(child), Some(0));
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // Dead or not: the test failed, and nothing shall be left of it.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}

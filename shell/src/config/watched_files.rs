@@ -1,0 +1,100 @@
+//! The files that a configuration was read from, which change while the program runs.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use serde::Serialize;
+use toml::Value;
+
+use super::values::IN_FILE;
+
+/// The configuration's own file and those that its secrets are in, each with a digest of what it held; none when it couldn't
+/// be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct WatchedFiles(BTreeMap<PathBuf, Option<[u8; 32]>>);
+
+impl WatchedFiles {
+    /// Reads the file that `config` came from, if any, and those that it names.
+    pub(crate) fn of(file: Option<&Path>, config: &impl Serialize) -> Self {
+        WatchedFiles::default().followed_by(file, config)
+    }
+
+    /// The files of a configuration that was read after these. What was seen of a file then is what counts: it may have
+    /// changed again since.
+    pub(crate) fn followed_by(&self, file: Option<&Path>, config: &impl Serialize) -> Self {
+        let value = Value::try_from(config).expect("strings, numbers and tables can be written as TOML");
+        let mut names: Vec<PathBuf> = file.map(Path::to_owned).into_iter().collect();
+        collect(&value, &mut names);
+        let seen = |name: PathBuf| {
+            let held = self.0.get(&name).copied().unwrap_or_else(|| held(&name));
+            (name, held)
+        };
+        WatchedFiles(names.into_iter().map(seen).collect())
+    }
+
+    /// The same files with what they hold now.
+    pub(crate) fn read_again(&self) -> Self {
+        WatchedFiles(self.0.keys().map(|file| (file.clone(), held(file))).collect())
+    }
+}
+
+/// A secret in a file is written as where it is.
+fn collect(value: &Value, names: &mut Vec<PathBuf>) {
+    match value {
+        Value::String(text) => names.extend(text.strip_prefix(IN_FILE).map(PathBuf::from)),
+        Value::Array(values) => values.iter().for_each(|value| collect(value, names)),
+        Value::Table(table) => table.values().for_each(|value| collect(value, names)),
+        _ => {}
+    }
+}
+
+/// Content is compared, because a mounted ConfigMap or Secret changes by a symbolic link, and a copied file may keep its time.
+fn held(file: &Path) -> Option<[u8; 32]> {
+    let bytes = std::fs::read(file).ok()?;
+    digest(&SHA256, &bytes).as_ref().try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Secret;
+
+    #[derive(Serialize)]
+    struct Config {
+        name: String,
+        users: Vec<User>,
+    }
+
+    #[derive(Serialize)]
+    struct User {
+        password: Secret,
+    }
+
+    #[test]
+    fn a_file_that_changes_or_goes_is_noticed() {
+        let [own, secret] = ["own", "secret"]
+            .map(|name| std::env::temp_dir().join(format!("shell-watched-files-{name}-{}", std::process::id())));
+        std::fs::write(&own, "configuration").unwrap();
+        std::fs::write(&secret, "one").unwrap();
+        let password = format!("file:{}", secret.display()).parse().unwrap();
+        let users = vec![User { password: Secret::from("plain") }, User { password }];
+        let config = Config { name: "node".to_owned(), users };
+        let mut files = WatchedFiles::of(Some(&own), &config);
+        assert_eq!(files.0.len(), 2);
+        assert_eq!(files.read_again(), files);
+        for changed in [&own, &secret] {
+            std::fs::write(changed, "two").unwrap();
+            let now = files.read_again();
+            assert_ne!(now, files);
+            files = now;
+        }
+        std::fs::write(&own, "three").unwrap();
+        assert_eq!(files.followed_by(Some(&own), &config), files, "the change after the look isn't lost");
+        std::fs::remove_file(&own).unwrap();
+        std::fs::remove_file(&secret).unwrap();
+        assert_ne!(files.read_again(), files);
+        let others = Config { name: "node".to_owned(), users: Vec::new() };
+        assert_eq!(files.followed_by(None, &others), WatchedFiles::default());
+    }
+}
