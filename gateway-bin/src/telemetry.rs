@@ -1,7 +1,7 @@
 //! The one line that every ended call leaves.
 
-use shell::telemetry::pseudonym;
-pub use shell::telemetry::{LogHandle, init};
+use shell::log::pseudonym;
+pub use shell::log::{LogHandle, init};
 use webrtc_sip_core::gateway::CallRecord;
 
 /// One line for an ended call.

@@ -15,6 +15,8 @@ use tokio_rustls::client::TlsStream;
 
 use crate::tls::Tls;
 
+pub mod elasticsearch;
+
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Runs a program to its end; its exit status, what it prints, what it complains about.

@@ -35,6 +35,6 @@ async fn metrics(State(pages): State<Pages>) -> impl IntoResponse {
     let mut page = Exposition::default();
     pages.metrics.write(&mut page).await;
     page.resident_memory("wst_resident_memory_bytes");
-    page.lost_log_lines("wst_lost_log_lines_total");
+    page.log("wst");
     page
 }

@@ -14,7 +14,7 @@ fn program() -> Command {
 
 /// Whether it has logged a line with some words by now.
 fn log_of(child: &mut Child) -> impl Fn(&str) -> bool + use<> {
-    let log = BufReader::new(child.stderr.take().expect("it is piped"));
+    let log = BufReader::new(child.stdout.take().expect("it is piped"));
     let lines = Arc::new(Mutex::new(Vec::new()));
     let logged = lines.clone();
     std::thread::spawn(move || log.lines().map_while(Result::ok).for_each(|line| logged.lock().unwrap().push(line)));
@@ -73,7 +73,7 @@ fn a_first_signal_drains_and_no_allocation_means_the_end() {
     for name in ["-TERM", "-INT"] {
         let environment = [("WST_LIMITS__RELAY_SOCKETS", "100"), ("WST_LIMITS__CONNECTIONS", "100")];
         let mut command = program();
-        command.args(["--secret", "s"]).envs(environment).stderr(Stdio::piped());
+        command.args(["--secret", "s"]).envs(environment).stdout(Stdio::piped());
         let mut child = command.spawn().expect("the program starts");
         let said = log_of(&mut child);
         until(|| said("TURN server started"));
@@ -115,7 +115,7 @@ fn a_secret_in_a_file_is_read_again_when_the_file_changes() {
     let (_, stdout, _) = output(program().args(arguments).arg("--print-config"));
     assert!(stdout.contains(&named) && !stdout.contains("first"), "{stdout}");
 
-    let mut child = program().args(arguments).stderr(Stdio::piped()).spawn().expect("the program starts");
+    let mut child = program().args(arguments).stdout(Stdio::piped()).spawn().expect("the program starts");
     let said = log_of(&mut child);
     until(|| said("TURN server started"));
     std::fs::remove_file(&file).expect("it is ours");

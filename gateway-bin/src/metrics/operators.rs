@@ -1,5 +1,6 @@
 //! The names that operators' dashboards and alerts already use, `wrtc_*`, exactly as they stand there.
 
+use shell::log::elasticsearch::shipping_figures;
 use shell::metrics::{Exposition, Kind};
 use webrtc_sip_core::gateway::CallCounters;
 
@@ -65,12 +66,22 @@ fn jitter(page: &mut Exposition, stats: &ControlStats) {
     }
 }
 
-/// Errors of systems around the gateway. None of them is in use here, so the counts stay at 0; the series exist because
+/// Errors of systems around the gateway. Of most there is none here, so their counts stay at 0; the series exist because
 /// alerts refer to them.
 fn system_errors(page: &mut Exposition) {
-    const TYPES: [&str; 9] =
-        ["turn_errors", "es", "es_errors", "auth", "gauth_errors", "cfg", "cfg_errors", "env", "env_errors"];
-    let plain = TYPES.map(|kind| (vec![("type", kind)], 0));
+    let elasticsearch = shipping_figures();
+    let types = [
+        ("turn_errors", 0),
+        ("es", u64::from(elasticsearch.unreachable)),
+        ("es_errors", elasticsearch.errors),
+        ("auth", 0),
+        ("gauth_errors", 0),
+        ("cfg", 0),
+        ("cfg_errors", 0),
+        ("env", 0),
+        ("env_errors", 0),
+    ];
+    let plain = types.map(|(kind, count)| (vec![("type", kind)], count));
     let sips = (vec![("type", "sips"), ("sip", "")], 0);
     let help = "Errors of systems that the gateway uses.";
     page.labelled(Kind::Counter, "wrtc_system_error", help, plain.into_iter().chain([sips]));
