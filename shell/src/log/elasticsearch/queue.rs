@@ -123,22 +123,28 @@ impl Queue {
     /// # Errors
     /// A segment can't be read; it is given up and its lines are lost.
     pub(super) fn take(&mut self, bytes: usize) -> io::Result<Vec<Vec<u8>>> {
-        while let Some(&segment) = self.segments.iter().find(|segment| segment.number >= self.taken.segment) {
-            self.go_to(segment);
-            if self.taken.bytes < segment.bytes {
-                let taken = self.read(segment, bytes as u64);
-                if taken.is_err() {
+        let (mut lines, mut left) = (Vec::new(), bytes as u64);
+        while left > 0
+            && let Some(segment) = self.next_to_take()
+        {
+            match self.read(segment, left) {
+                Ok(some) => {
+                    left = left.saturating_sub(some.iter().map(|line| line.len() as u64).sum());
+                    lines.extend(some);
+                    if self.taken.bytes < segment.bytes {
+                        break;
+                    }
+                }
+                // It is said the next time.
+                Err(_) if !lines.is_empty() => break,
+                Err(error) => {
                     self.lost += segment.lines - self.taken.lines;
                     self.taken = Position { segment: segment.number, bytes: segment.bytes, lines: segment.lines };
+                    return Err(error);
                 }
-                return taken;
             }
-            if segment.number == self.last().number {
-                break;
-            }
-            self.taken = Position { segment: segment.number + 1, ..Position::default() };
         }
-        Ok(Vec::new())
+        Ok(lines)
     }
 
     /// All that was taken is done, and won't be given out again.
@@ -223,10 +229,18 @@ impl Queue {
         }
     }
 
-    fn go_to(&mut self, segment: Segment) {
-        if self.taken.segment < segment.number {
+    /// The segment with the next line, if there is a line.
+    fn next_to_take(&mut self) -> Option<Segment> {
+        let taken = self.taken;
+        let has_more = |segment: &&Segment| match segment.number == taken.segment {
+            true => segment.bytes > taken.bytes,
+            false => segment.number > taken.segment && segment.bytes > 0,
+        };
+        let segment = *self.segments.iter().find(has_more)?;
+        if segment.number > taken.segment {
             self.taken = Position { segment: segment.number, ..Position::default() };
         }
+        Some(segment)
     }
 
     fn read(&mut self, segment: Segment, bytes: u64) -> io::Result<Vec<Vec<u8>>> {
@@ -402,14 +416,13 @@ mod tests {
         let folder = Folder::new("restart");
         let mut queue = folder.open();
         append(&mut queue, 0..10);
-        queue.take(60).unwrap();
+        assert_eq!(queue.take(60).unwrap(), lines(0..6), "of two segments");
         queue.settle();
-        let taken = queue.take(20).unwrap();
-        assert_eq!(taken, lines(4..6), "a batch is of one segment");
+        assert_eq!(queue.take(20).unwrap(), lines(6..8));
         drop(queue);
         let mut queue = folder.open();
         append(&mut queue, 10..12);
-        assert_eq!(take_all(&mut queue), lines(4..12));
+        assert_eq!(take_all(&mut queue), lines(6..12));
         queue.settle();
         drop(queue);
         let mut queue = folder.open();
