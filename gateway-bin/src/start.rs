@@ -9,8 +9,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use shell::firewall::Opening;
 use shell::http::{Cut, Phase, SharedPhase, bind, serve};
+use shell::log::Log;
 use shell::program::{Configuration, Service};
-use shell::telemetry::Log;
 use shell::tls::{CertificatesInUse, TlsSettings};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;

@@ -1,7 +1,7 @@
 //! The lines of the log that aren't beside what they are about: one for every ended call, and those for the SIP proxy.
 
-use shell::telemetry::pseudonym;
-pub use shell::telemetry::{LogHandle, init};
+use shell::log::pseudonym;
+pub use shell::log::{LogHandle, init};
 use webrtc_sip_core::gateway::{CallRecord, ProxyNews};
 
 /// One line for an ended call.

@@ -100,7 +100,7 @@ fn health_is_what_the_running_program_says() {
 fn options_without_effect_are_named_at_the_start() {
     let options = "gateway.authService,gateway.cfgService";
     let mut child =
-        program().env("WSG_UNSUPPORTED_OPTIONS", options).stderr(Stdio::piped()).spawn().expect("the program starts");
+        program().env("WSG_UNSUPPORTED_OPTIONS", options).stdout(Stdio::piped()).spawn().expect("the program starts");
     let log = Log::of(&mut child);
     for option in options.split(',') {
         until(|| log.says(&format!("not supported yet: the option is taken and has no effect option=\"{option}\"")));

@@ -10,12 +10,11 @@ pub mod epoll;
 pub mod firewall;
 pub mod http;
 pub mod limits;
-mod log_file;
+pub mod log;
 pub mod machine;
 pub mod metrics;
 pub mod program;
 pub mod signals;
-pub mod telemetry;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod tls;

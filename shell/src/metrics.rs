@@ -6,7 +6,8 @@ use std::fmt::{Display, Write};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
-use crate::telemetry::lost_log_lines;
+use crate::log::elasticsearch::shipping_figures;
+use crate::log::lost_log_lines;
 
 /// What a metric is.
 #[derive(Clone, Copy, Debug)]
@@ -49,10 +50,23 @@ impl Exposition {
         }
     }
 
-    /// Log lines that no file took, as a counter.
-    pub fn lost_log_lines(&mut self, name: &str) {
-        let help = "Log lines that no file took, because the volume was full, slow or gone.";
-        self.single(Kind::Counter, name, help, lost_log_lines());
+    /// What became of log lines; the names begin with `prefix`.
+    pub fn log(&mut self, prefix: &str) {
+        let name = |rest: &str| format!("{prefix}_{rest}");
+        let shipping = shipping_figures();
+        let help =
+            "Log lines that a file or Elasticsearch never got: full, slow or gone for too long, or they were refused.";
+        self.single(Kind::Counter, &name("lost_log_lines_total"), help, lost_log_lines());
+        let results = [("stored", shipping.stored), ("refused", shipping.refused), ("dropped", shipping.lost)];
+        let samples = results.map(|(result, count)| (vec![("result", result)], count));
+        let help = "Log lines for Elasticsearch, by what became of them; dropped: the queue was full.";
+        self.labelled(Kind::Counter, &name("elasticsearch_lines_total"), help, samples);
+        let help = "Answers of Elasticsearch that were errors, of a request or of lines in it.";
+        self.single(Kind::Counter, &name("elasticsearch_errors_total"), help, shipping.errors);
+        let help = "1 when the last attempt to reach Elasticsearch failed.";
+        self.single(Kind::Gauge, &name("elasticsearch_unreachable"), help, u8::from(shipping.unreachable));
+        let help = "Log lines that wait for Elasticsearch.";
+        self.single(Kind::Gauge, &name("elasticsearch_queue_bytes"), help, shipping.waiting_bytes);
     }
 
     /// The page.

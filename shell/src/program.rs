@@ -14,8 +14,8 @@ use tokio::sync::mpsc;
 use crate::config::{ConfigError, to_toml};
 use crate::firewall::{self, Opening};
 use crate::http::ask_ready;
+use crate::log::{self, Log};
 use crate::signals::{self, Order};
-use crate::telemetry::{self, Log};
 
 /// Bad configuration, which a supervisor needn't try again.
 const EXIT_CONFIGURATION: u8 = 2;
@@ -167,13 +167,13 @@ pub fn main<C: Configuration, E: Failure>(
         print!("{}", firewall::table(&config.openings()));
         return ExitCode::SUCCESS;
     }
-    let log = match telemetry::init(name, &config.instance(), config.log()) {
+    let log = match log::init(name, &config.instance(), config.log()) {
         Ok(log) => log,
         Err(error) => return bad_configuration(&error),
     };
     let reload = move || {
         let config = load()?;
-        log.set_level(config.log());
+        log.reload(config.log());
         Ok(config)
     };
     match on_runtime(async || {
@@ -195,7 +195,7 @@ fn on_runtime<E: Failure>(run: impl AsyncFnOnce() -> Result<(), E>) -> Result<()
 }
 
 fn check(config: &impl Configuration) -> ExitCode {
-    if let Err(error) = config.check_files() {
+    if let Err(error) = config.check_files().and_then(|()| config.log().check_files()) {
         return bad_configuration(&error);
     }
     println!("The configuration is good.");

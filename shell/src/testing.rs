@@ -17,6 +17,8 @@ use tokio_rustls::client::TlsStream;
 
 use crate::tls::Tls;
 
+pub mod elasticsearch;
+
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Runs a program to its end; its exit status, what it prints, what it complains about.
@@ -46,13 +48,13 @@ pub fn until(mut holds: impl FnMut() -> bool) {
 pub struct Log(Arc<Mutex<Vec<String>>>);
 
 impl Log {
-    /// Of a program whose standard error is piped; it is read until it ends.
+    /// Of a program whose standard output is piped; it is read until it ends.
     pub fn of(child: &mut Child) -> Self {
-        let stderr = BufReader::new(child.stderr.take().expect("it is piped"));
+        let stdout = BufReader::new(child.stdout.take().expect("it is piped"));
         let log = Log(Arc::default());
         let lines = log.0.clone();
         std::thread::spawn(move || {
-            for line in stderr.lines().map_while(Result::ok) {
+            for line in stdout.lines().map_while(Result::ok) {
                 lines.lock().expect("nobody panics with it").push(line);
             }
         });

@@ -39,6 +39,6 @@ async fn metrics(State(pages): State<Pages>) -> impl IntoResponse {
     pages.metrics.write(&mut page).await;
     pages.certificates.write(&mut page, "wst_certificate_expiry_timestamp_seconds");
     page.resident_memory("wst_resident_memory_bytes");
-    page.lost_log_lines("wst_lost_log_lines_total");
+    page.log("wst");
     page
 }

@@ -24,10 +24,10 @@ fn an_agent_hour_fits_its_budget() {
         .envs([("WST_HTTP__LISTEN", "127.0.0.1:0"), ("WST_LOG__FORMAT", "json")])
         .envs([("WST_LIMITS__RELAY_SOCKETS", "100"), ("WST_LIMITS__CONNECTIONS", "100")])
         .stdin(Stdio::null())
-        .stderr(Stdio::piped())
+        .stdout(Stdio::piped())
         .spawn()
         .expect("the program starts");
-    let log = BufReader::new(child.stderr.take().expect("it is piped"));
+    let log = BufReader::new(child.stdout.take().expect("it is piped"));
     let mut lines = log.lines().map_while(Result::ok);
     let started = lines.next().expect("it says that it started");
     let started: Value = serde_json::from_str(&started).expect("it is JSON");

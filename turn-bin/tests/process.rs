@@ -62,7 +62,7 @@ fn a_first_signal_drains_and_no_allocation_means_the_end() {
     for name in ["-TERM", "-INT"] {
         let environment = [("WST_LIMITS__RELAY_SOCKETS", "100"), ("WST_LIMITS__CONNECTIONS", "100")];
         let mut command = program();
-        command.args(["--secret", "s"]).envs(environment).stderr(Stdio::piped());
+        command.args(["--secret", "s"]).envs(environment).stdout(Stdio::piped());
         let mut child = command.spawn().expect("the program starts");
         let log = Log::of(&mut child);
         until(|| log.says("TURN server started"));
@@ -107,7 +107,7 @@ fn a_secret_in_a_file_is_read_again_when_the_file_changes() {
     let (_, stdout, _) = output(program().args(arguments).arg("--print-config"));
     assert!(stdout.contains(&named) && !stdout.contains("first"), "{stdout}");
 
-    let mut child = program().args(arguments).stderr(Stdio::piped()).spawn().expect("the program starts");
+    let mut child = program().args(arguments).stdout(Stdio::piped()).spawn().expect("the program starts");
     let log = Log::of(&mut child);
     until(|| log.says("TURN server started"));
     std::fs::remove_file(&file).expect("it is ours");

@@ -16,8 +16,8 @@ mod turn;
 
 pub use host_port::HostPort;
 pub use shell::config::{ConfigError, Network, Secret};
+pub use shell::log::{Log, LogFormat};
 pub use shell::program::Shutdown;
-pub use shell::telemetry::{Log, LogFormat};
 pub use shell::tls::Tls;
 pub use turn::{Turn, TurnLimits, TurnRelay};
 

@@ -1,5 +1,6 @@
 //! The names that operators' dashboards and alerts already use, `wrtc_*`, exactly as they stand there.
 
+use shell::log::elasticsearch::shipping_figures;
 use shell::metrics::{Exposition, Kind};
 use webrtc_sip_core::gateway::{CallCounters, GatewayStats};
 
@@ -69,13 +70,18 @@ fn jitter(page: &mut Exposition, stats: &ControlStats) {
 /// Errors of systems around the gateway. Some of them it doesn't use, and their counts stay at 0; the series exist because
 /// alerts refer to them.
 fn system_errors(page: &mut Exposition, gateway: &GatewayStats, proxy: &str) {
-    const UNUSED: [&str; 8] = ["es", "es_errors", "auth", "gauth_errors", "cfg", "cfg_errors", "env", "env_errors"];
-    let unused = UNUSED.map(|kind| (vec![("type", kind)], 0));
-    let ice = (vec![("type", "turn_errors")], gateway.failed_ice);
+    const UNUSED: [&str; 6] = ["auth", "gauth_errors", "cfg", "cfg_errors", "env", "env_errors"];
+    let elasticsearch = shipping_figures();
+    let used = [
+        ("turn_errors", gateway.failed_ice),
+        ("es", u64::from(elasticsearch.unreachable)),
+        ("es_errors", elasticsearch.errors),
+    ];
+    let plain = used.into_iter().chain(UNUSED.map(|kind| (kind, 0))).map(|(kind, count)| (vec![("type", kind)], count));
     let unanswered = gateway.unanswered_registrations + gateway.failed_proxy_lookups;
     let sips = (vec![("type", "sips"), ("sip", proxy)], unanswered);
     let help = "Errors of systems that the gateway uses.";
-    page.labelled(Kind::Counter, "wrtc_system_error", help, [ice, sips].into_iter().chain(unused));
+    page.labelled(Kind::Counter, "wrtc_system_error", help, plain.chain([sips]));
 }
 
 fn domains(page: &mut Exposition, stats: &ControlStats, domain: &str) {

@@ -30,8 +30,7 @@ impl Process {
             .env("WSG_SIP__MAX_TCP_CONNECTIONS", "10")
             .envs(variables.iter().copied())
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
+            .stdout(Stdio::piped())
             .spawn()
             .expect("the program starts");
         let log = Log::of(&mut child);

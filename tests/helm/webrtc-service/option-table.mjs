@@ -24,6 +24,7 @@ const variable = (name) => `env.${name}`;
 
 const MONITORED = { 'monitoring.enabled': true };
 const KEDA = { 'deployment.keda': true };
+const ES = { 'gateway.esServer': 'es' };
 const TOLERATION = { key: 'pool', operator: 'Exists', effect: 'NoSchedule' };
 const AFFINITY = { podAntiAffinity: { preferredDuringSchedulingIgnoredDuringExecution: [] } };
 const PVC = { pvcName: 'log-pvc', volumeName: 'log-volume', volumeSpec: { nfs: { server: '192.0.2.7', path: '/logs' } } };
@@ -188,7 +189,17 @@ export const ROWS = [
   ['gateway.secrets.k8s.turn', 'mine', GATEWAY, variable('WSG_TURN__SECRET'), { secretKeyRef: { name: 'mine', key: 'turnSecret' } }],
   ['gateway.secrets.env.turnSecret', 'in clear', GATEWAY, variable('WSG_TURN__SECRET'), 'in clear', { 'gateway.secrets.type': 'env' }],
   ...['csi.gws', 'k8s.gws', 'env.gwsClient', 'env.gwsSecret'].map((name) => [`gateway.secrets.${name}`, 'x', GATEWAY, 'warning', 'gateway.secrets: the GWS client is not supported yet']),
-  ['gateway.esServer', 'http://es.example.com:9200', GATEWAY, 'warning', 'gateway.esServer: not supported yet'],
+  ['gateway.esServer', 'http://es.example.com:9200', GATEWAY, variable('WSG_LOG__ELASTICSEARCH__URL'), 'http://es.example.com:9200'],
+  ['gateway.esServer', 'es.logging.svc', GATEWAY, variable('WSG_LOG__ELASTICSEARCH__QUEUE_PATH'), '/var/lib/webrtc-sip-gateway'],
+  ['gateway.esServer', 'es.logging.svc', GATEWAY, 'mounts.log-queue.mountPath', '/var/lib/webrtc-sip-gateway'],
+  ['gateway.esServer', 'stdout', GATEWAY, variable('WSG_LOG__ELASTICSEARCH__URL'), undefined],
+  ['gateway.esServer', 'stdout', GATEWAY, 'volumes.log-queue', undefined],
+  ['gateway.esQueueMegabytes', 100, GATEWAY, variable('WSG_LOG__ELASTICSEARCH__QUEUE_MEGABYTES'), '100', ES],
+  ['gateway.esQueueMegabytes', 100, GATEWAY, 'volumes.log-queue', { name: 'log-queue', emptyDir: { sizeLimit: '132Mi' } }, ES],
+  ['gateway.esSecret', 'es', GATEWAY, variable('WSG_LOG__ELASTICSEARCH__API_KEY'), { secretKeyRef: { name: 'es', key: 'apiKey', optional: true } }, ES],
+  ['gateway.esSecret', 'es', GATEWAY, variable('WSG_LOG__ELASTICSEARCH__PASSWORD'), { secretKeyRef: { name: 'es', key: 'password', optional: true } }, ES],
+  ['gateway.esSecret', 'es', GATEWAY, variable('WSG_LOG__ELASTICSEARCH__CA'), '/etc/elasticsearch/ca.crt', { 'gateway.esServer': 'https://es' }],
+  ['gateway.esSecret', 'es', GATEWAY, 'mounts.elasticsearch.mountPath', '/etc/elasticsearch', ES],
   ['gateway.logPath', '/log', GATEWAY, variable('WSG_LOG__PATH'), '/log'],
   ['gateway.logPath', 'stdout', GATEWAY, variable('WSG_LOG__PATH'), undefined],
 

@@ -65,6 +65,7 @@ test('what does not fit together is refused by name', async () => {
     [{ 'deployment.hpa': true, 'gateway.resources.requests': null }, 'gateway.resources.requests'],
     [{ 'deployment.hpa': true, 'gateway.replicas': 0 }, 'gateway.replicas'],
     [{ 'deployment.keda': true, 'coturn.replicas': 3, 'coturn.scaling.maxReplicaCount': 2 }, 'coturn.replicas'],
+    [{ 'gateway.esServer': 'https://es' }, 'gateway.esSecret'],
     [{ 'image.webrtc': '' }, 'image.webrtc'],
     [{ 'image.coturn': '' }, 'image.coturn'],
   ];

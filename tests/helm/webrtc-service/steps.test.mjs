@@ -21,6 +21,8 @@ const FULL = {
   'coturn.lbIpBlue': '192.0.2.1',
   'gateway.secrets': { type: 'csi', csi: { turn: 'webrtc-turn' } },
   'gateway.voiceSipProxy': 'proxy.voice.svc:5080;transport=tcp',
+  'gateway.esServer': 'https://elasticsearch.logging.svc:9200',
+  'gateway.esSecret': 'elasticsearch',
   'deployment.ingress.tls': { secretName: 'webrtc-tls' },
   ...Object.fromEntries(['gateway', 'coturn'].flatMap((component) => [
     [`${component}.logPath`, '/mnt/log/webrtc'],

@@ -20,7 +20,7 @@ mod tenants;
 pub(crate) use check::MAX_WORKERS;
 pub use oauth::{OauthKey, TokenAlgorithm};
 pub use shell::config::{ConfigError, Network, Secret};
-pub use shell::telemetry::{Log, LogFormat};
+pub use shell::log::{Log, LogFormat};
 pub use shell::tls::Tls;
 pub use tenants::Tenant;
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use shell::epoll::{self, Poll, Rate};
-use shell::telemetry::pseudonym;
+use shell::log::pseudonym;
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 use webrtc_sip_core::crypto::CryptoProvider;

@@ -29,10 +29,10 @@ impl Process {
             // Half of what each network of a flood asks of a worker within a second.
             .env("WST_LIMITS__REFUSALS_PER_SECOND", "50")
             .stdin(Stdio::null())
-            .stderr(Stdio::piped())
+            .stdout(Stdio::piped())
             .spawn()
             .expect("the program starts");
-        let mut lines = BufReader::new(child.stderr.take().expect("it is piped")).lines().map_while(Result::ok);
+        let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines().map_while(Result::ok);
         let line = lines.find(|line| line.contains("TURN server started")).expect("it says where it is");
         // Read on, so that it never waits for a reader; the lines of ended allocations are many.
         std::thread::spawn(move || lines.for_each(drop));

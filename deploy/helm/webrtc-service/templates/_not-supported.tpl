@@ -9,9 +9,6 @@ gateway.{{ . }}: not supported yet; users are those of gateway.config
 {{- if or $gateway.secrets.csi.gws $gateway.secrets.k8s.gws $gateway.secrets.env.gwsClient $gateway.secrets.env.gwsSecret }}
 gateway.secrets: the GWS client is not supported yet; only the TURN secret is used
 {{- end -}}
-{{- if ne $gateway.esServer "stdout" }}
-gateway.esServer: not supported yet; logs are JSON on standard error, for a collector to take
-{{- end -}}
 {{- if hasKey $gateway "enable1pccCalls" | and (not $gateway.enable1pccCalls) }}
 gateway.enable1pccCalls: switching it off is not supported yet; pages can always make calls
 {{- end -}}

@@ -78,6 +78,7 @@
 - name: WSG_LOG__PATH
   value: {{ $gateway.logPath | quote }}
 {{- end }}
+{{- include "webrtc.elasticsearchEnvironment" . }}
 - name: WSG_SHUTDOWN__DRAIN_SECONDS
   value: {{ $gateway.drainSeconds | quote }}
 {{- end -}}

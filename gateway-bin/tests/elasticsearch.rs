@@ -1,0 +1,105 @@
+//! Logs of the whole program: as JSON on standard output, or with Elasticsearch, which may not let us in.
+
+use std::io::Read;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+use shell::testing::elasticsearch::Elasticsearch;
+use shell::testing::{CertificateFiles, exit_code, signal, until};
+
+fn free_port() -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a free port");
+    listener.local_addr().expect("it is bound")
+}
+
+/// Like one with a configuration file, without users.
+fn program(metrics: SocketAddr) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_webrtc-sip-gateway"));
+    command
+        .env("WSG_HTTP__LISTEN", "127.0.0.1:0")
+        .env("WSG_METRICS__LISTEN", metrics.to_string())
+        .env("WSG_SIP__LISTEN", "127.0.0.1:0")
+        .env("WSG_TURN__LISTEN", "127.0.0.1:0")
+        .env("WSG_MEDIA__WEBRTC_PORT", "0")
+        .env("WSG_LOG__FORMAT", "json")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// The value of a sample; 0 while there is no page.
+fn metric(address: SocketAddr, name: &str) -> u64 {
+    let page = (|| {
+        let mut stream = std::net::TcpStream::connect(address).ok()?;
+        std::io::Write::write_all(&mut stream, b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").ok()?;
+        let mut page = String::new();
+        stream.read_to_string(&mut page).ok()?;
+        Some(page)
+    })();
+    let page = page.unwrap_or_default();
+    let value = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    value.map_or(0, |value| value.parse().expect("a number"))
+}
+
+/// Ends it; what it said on standard output and standard error.
+fn end(mut child: Child) -> (String, String) {
+    signal(&child, "-TERM");
+    let (mut stdout, mut stderr) = (String::new(), String::new());
+    child.stdout.take().expect("it is piped").read_to_string(&mut stdout).expect("it is text");
+    child.stderr.take().expect("it is piped").read_to_string(&mut stderr).expect("it is text");
+    assert_eq!(exit_code(child), Some(0), "{stderr}");
+    (stdout, stderr)
+}
+
+#[test]
+fn the_log_is_json_on_standard_output_and_nothing_is_on_standard_error() {
+    let metrics = free_port();
+    let child = program(metrics).spawn().expect("the program starts");
+    until(|| metric(metrics, "wsg_resident_memory_bytes") > 0);
+    let (stdout, stderr) = end(child);
+    let lines: Vec<Value> =
+        stdout.lines().map(|line| serde_json::from_str(line).expect("each line is an object")).collect();
+    let messages: Vec<&str> = lines.iter().filter_map(|line| line["message"].as_str()).collect();
+    assert_eq!((messages.first(), messages.last()), (Some(&"TURN server started"), Some(&"nobody is left")), "{stdout}");
+    assert!(lines.iter().all(|line| line["timestamp"].is_string() && line["level"].is_string()));
+    assert_eq!(stderr, "");
+}
+
+#[test]
+fn lines_wait_for_the_right_key_which_a_file_brings_while_the_program_runs() {
+    let folder: PathBuf = std::env::temp_dir().join(format!("wsg-elasticsearch-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("there is room");
+    let (key, metrics) = (folder.join("key"), free_port());
+    std::fs::write(&key, "d3Jvbmc=\n").expect("there is room");
+    let certificate = CertificateFiles::new("wsg-elasticsearch-tls");
+    certificate.renew();
+    let mut server = Elasticsearch::down();
+    server.require("ApiKey cmlnaHQ=");
+    server.come_up(Some(&certificate.tls()));
+    let child = program(metrics)
+        .env("WSG_LOG__ELASTICSEARCH__URL", format!("https://localhost:{}", server.address.port()))
+        .env("WSG_LOG__ELASTICSEARCH__CA", certificate.tls().certificate)
+        .env("WSG_LOG__ELASTICSEARCH__API_KEY", format!("file:{}", key.display()))
+        .env("WSG_LOG__ELASTICSEARCH__QUEUE_PATH", folder.join("queue"))
+        .env("WSG_LOG__ELASTICSEARCH__BATCH_SECONDS", "1")
+        .spawn()
+        .expect("the program starts");
+    until(|| metric(metrics, "wrtc_system_error{type=\"es_errors\"}") >= 2);
+    assert_eq!(metric(metrics, "wrtc_system_error{type=\"es\"}"), 0, "it is reached");
+    assert!(server.documents().is_empty() && metric(metrics, "wsg_elasticsearch_queue_bytes") > 0);
+    std::fs::write(&key, "cmlnaHQ=\n").expect("there is room");
+    until(|| server.has("configuration reloaded") && metric(metrics, "wsg_elasticsearch_queue_bytes") == 0);
+    assert!(server.has("started"), "what was refused has waited");
+    server.go_down();
+    signal(&child, "-HUP");
+    until(|| metric(metrics, "wrtc_system_error{type=\"es\"}") == 1);
+    let (stdout, stderr) = end(child);
+    assert_eq!(stdout, "", "lines have one place");
+    let refusals = stderr.lines().filter(|line| line.contains("answers 401: security_exception")).count();
+    assert_eq!(refusals, 1, "said once, however often it is tried: {stderr}");
+    assert!(!server.field("message").iter().any(|said| said.as_str().is_some_and(|said| said.contains("401"))));
+    std::fs::remove_dir_all(&folder).expect("it is ours");
+}

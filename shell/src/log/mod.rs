@@ -1,0 +1,13 @@
+//! Logs: how lines look, where they go, which there are.
+
+pub mod elasticsearch;
+mod file;
+mod outputs;
+mod pseudonym;
+mod settings;
+mod sink;
+
+pub(crate) use outputs::lost_log_lines;
+pub use outputs::{LogHandle, init};
+pub use pseudonym::pseudonym;
+pub use settings::{Log, LogFormat};

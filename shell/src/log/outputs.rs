@@ -1,0 +1,117 @@
+//! Where lines go: standard output, files, Elasticsearch; and a level for all of them that can be changed.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tracing::Subscriber;
+use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
+
+use super::elasticsearch::{Shipping, shipping_figures};
+use super::file::{LogFile, Rotation};
+use super::settings::{Log, LogFormat};
+use super::sink::{Tolerant, lost_lines};
+use crate::config::ConfigError;
+
+/// Lines that may wait for an output that is slow.
+const MAX_WAITING: usize = 10_000;
+
+/// Count the lines that found no place among those, for each output.
+static OVERFLOWS: Mutex<Vec<ErrorCounter>> = Mutex::new(Vec::new());
+
+/// Changes the level while running. When the last one is dropped, what waits is written.
+#[derive(Clone)]
+pub struct LogHandle {
+    level: reload::Handle<EnvFilter, Registry>,
+    outputs: Arc<Outputs>,
+}
+
+/// In the order in which they end: what sends lines goes last.
+#[derive(Default)]
+struct Outputs {
+    writers: Vec<WorkerGuard>,
+    shipping: Option<Shipping>,
+}
+
+impl LogHandle {
+    /// Takes over the level of a reloaded configuration, and how Elasticsearch is reached.
+    pub fn reload(&self, log: &Log) {
+        // The level was checked with the configuration; reloading fails only when the subscriber is gone.
+        if let Ok(filter) = log.level.parse::<EnvFilter>() {
+            let _ = self.level.reload(filter);
+        }
+        if let Some(shipping) = &self.outputs.shipping {
+            shipping.reload(&log.elasticsearch);
+        }
+    }
+}
+
+/// Installs the process-wide subscriber; does nothing but return a handle when one is installed already. Files are
+/// `INSTANCE/PROGRAM.log` in the configured folder. Standard output has the lines when there is nothing else.
+///
+/// # Errors
+/// A folder can't be written to, or a file can't be used.
+pub fn init(program: &'static str, instance: &str, log: &Log) -> Result<LogHandle, ConfigError> {
+    let filter = log.level.parse::<EnvFilter>().unwrap_or_else(|_| EnvFilter::new("info"));
+    let (filter, level) = reload::Layer::new(filter);
+    let mut outputs = Outputs::default();
+    let mut layers = Vec::new();
+    if let Some((shipping, inlet)) = Shipping::start(program, instance, &log.elasticsearch)? {
+        layers.push(layer(LogFormat::Json, false, outputs.writer(inlet)));
+        outputs.shipping = Some(shipping);
+    }
+    if let Some(path) = &log.path {
+        let file = file(path.join(instance), program, log)?;
+        layers.push(layer(log.format, false, outputs.writer(Tolerant::new(file))));
+    }
+    if layers.is_empty() {
+        let stdout = io::stdout();
+        layers.push(layer(log.format, stdout.is_terminal(), outputs.writer(stdout)));
+    }
+    let _ = tracing_subscriber::registry().with(filter).with(layers).try_init();
+    Ok(LogHandle { level, outputs: Arc::new(outputs) })
+}
+
+impl Outputs {
+    /// A thread that writes, so that an output that is slow delays nobody.
+    fn writer(&mut self, output: impl Write + Send + 'static) -> NonBlocking {
+        let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(MAX_WAITING).finish(output);
+        OVERFLOWS.lock().unwrap_or_else(PoisonError::into_inner).push(writer.error_counter());
+        self.writers.push(guard);
+        writer
+    }
+}
+
+fn layer<S>(format: LogFormat, ansi: bool, writer: NonBlocking) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    match format {
+        LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(writer).boxed(),
+        LogFormat::Text => fmt::layer().with_target(false).with_ansi(ansi).with_writer(writer).boxed(),
+    }
+}
+
+fn file(folder: PathBuf, program: &'static str, log: &Log) -> Result<LogFile, ConfigError> {
+    let rotation = Rotation {
+        bytes: log.rotate_megabytes << 20,
+        age: Duration::from_secs(log.rotate_hours * 3600),
+        keep: log.keep_files,
+    };
+    let problem = |error| ConfigError::key("log.path", format!("{}: {error}", folder.display()));
+    LogFile::open(folder.clone(), program, rotation).map_err(problem)
+}
+
+/// Lines that an output never had: a volume was full, slow or gone, the queue for Elasticsearch too, or Elasticsearch didn't
+/// want them.
+pub(crate) fn lost_log_lines() -> u64 {
+    let overflows = OVERFLOWS.lock().unwrap_or_else(PoisonError::into_inner);
+    let overflowed: u64 = overflows.iter().map(|counter| counter.dropped_lines() as u64).sum();
+    let shipping = shipping_figures();
+    lost_lines() + overflowed + shipping.lost + shipping.refused
+}
