@@ -20,6 +20,7 @@ impl Process {
     pub(crate) fn start(flags: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_webrtc-sip-gateway"))
             .args(flags)
+            .env("WSG_LOG__FORMAT", "text")
             .env("WSG_HTTP__LISTEN", "127.0.0.1:0")
             .env("WSG_METRICS__LISTEN", "127.0.0.1:0")
             .env("WSG_SIP__LISTEN", "127.0.0.1:0")
