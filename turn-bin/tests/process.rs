@@ -6,7 +6,11 @@ use shell::testing::{Log, MountedFiles, check_health, exit_code, output, signal,
 
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_webrtc-sip-turn"));
-    command.args(["--listen", "127.0.0.1:0"]).env("WST_HTTP__LISTEN", "127.0.0.1:0").stdin(Stdio::null());
+    command
+        .args(["--listen", "127.0.0.1:0"])
+        .env("WST_HTTP__LISTEN", "127.0.0.1:0")
+        .env("WST_LOG__FORMAT", "text")
+        .stdin(Stdio::null());
     command
 }
 
@@ -127,7 +131,7 @@ fn a_configuration_file_is_read_again_when_it_changes_and_a_bad_one_is_refused_o
     files.mount(&[("turn.toml", &user("first"))]);
     let mut child = program()
         .args(["--config", &files.path("turn.toml")])
-        .stderr(Stdio::piped())
+        .stdout(Stdio::piped())
         .spawn()
         .expect("the program starts");
     let log = Log::of(&mut child);
