@@ -34,7 +34,8 @@ fn program(metrics: SocketAddr) -> Command {
 fn metric(address: SocketAddr, name: &str) -> u64 {
     let page = (|| {
         let mut stream = std::net::TcpStream::connect(address).ok()?;
-        std::io::Write::write_all(&mut stream, b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").ok()?;
+        std::io::Write::write_all(&mut stream, b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            .ok()?;
         let mut page = String::new();
         stream.read_to_string(&mut page).ok()?;
         Some(page)
@@ -63,7 +64,11 @@ fn the_log_is_json_on_standard_output_and_nothing_is_on_standard_error() {
     let lines: Vec<Value> =
         stdout.lines().map(|line| serde_json::from_str(line).expect("each line is an object")).collect();
     let messages: Vec<&str> = lines.iter().filter_map(|line| line["message"].as_str()).collect();
-    assert_eq!((messages.first(), messages.last()), (Some(&"TURN server started"), Some(&"nobody is left")), "{stdout}");
+    assert_eq!(
+        (messages.first(), messages.last()),
+        (Some(&"TURN server started"), Some(&"nobody is left")),
+        "{stdout}"
+    );
     assert!(lines.iter().all(|line| line["timestamp"].is_string() && line["level"].is_string()));
     assert_eq!(stderr, "");
 }

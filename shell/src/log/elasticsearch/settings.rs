@@ -95,6 +95,9 @@ impl Server {
     /// `http://HOST:9200`, `https://HOST/PATH`, or `HOST:9200` for the first.
     pub(super) fn parse(url: &str) -> Result<Self, ConfigError> {
         let problem = |text: &str| ConfigError::key("log.elasticsearch.url", text);
+        if url == "stdout" {
+            return Err(problem("leave it out, and lines go to standard output"));
+        }
         let expected = || problem("expected an address such as https://elasticsearch.example.com:9200");
         let with_scheme = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
         let uri: Uri = with_scheme.parse().map_err(|_| expected())?;
@@ -148,9 +151,7 @@ mod tests {
         ] {
             assert_eq!(Server::parse(url).unwrap(), expected, "{url}");
         }
-        for url in
-            ["", "ftp://es", "http://", "http://es:port", "http://es?pretty", "http://u:secret@es", "stdout here"]
-        {
+        for url in ["", "ftp://es", "http://", "http://es:port", "http://es?pretty", "http://u:secret@es", "stdout"] {
             let error = Server::parse(url).expect_err(url).to_string();
             assert!(error.starts_with("log.elasticsearch.url: ") && !error.contains("secret"), "{error}");
         }
