@@ -277,6 +277,6 @@ fn a_queue_that_cannot_be_is_said_at_the_start_and_one_that_is_full_later_costs_
 }
 
 fn hostname() -> String {
-    let (_, name, _) = output(&mut Command::new("uname").arg("-n"));
+    let (_, name, _) = output(Command::new("uname").arg("-n"));
     name.trim().to_owned()
 }

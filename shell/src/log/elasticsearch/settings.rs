@@ -140,6 +140,8 @@ impl Elasticsearch {
 mod tests {
     use super::*;
 
+    type Change = fn(&mut Elasticsearch);
+
     #[test]
     fn an_address_is_read_with_and_without_its_parts() {
         let server = |tls, host: &str, port, path: &str| Server { tls, host: host.into(), port, path: path.into() };
@@ -160,7 +162,7 @@ mod tests {
     #[test]
     fn settings_that_do_not_belong_together_are_refused_by_name() {
         assert!(Elasticsearch::example().check().is_ok() && Elasticsearch::example().check_files().is_ok());
-        let wrong: [(&str, fn(&mut Elasticsearch)); 8] = [
+        let wrong: [(&str, Change); 8] = [
             ("url", |es| es.url = Some("es://".to_owned())),
             ("user", |es| es.password = Some("p".into())),
             ("user", |es| es.user = Some("u".to_owned())),
