@@ -6,6 +6,7 @@ use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use common::client::Client;
 use common::{get, metric};
@@ -241,6 +242,26 @@ fn the_level_holds_for_what_is_shipped_and_the_end_does_not_wait_for_a_batch() {
     program.stop();
     assert_eq!(server.field("message"), ["draining", "nobody is left"]);
     assert_eq!(server.requests(), 1);
+}
+
+#[test]
+fn a_server_that_never_answers_delays_nobody() {
+    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a free port");
+    let server = Elasticsearch::up();
+    let mut program = Program::new("silent");
+    let mut command = program.command(turn(), &server);
+    let address = silent.local_addr().expect("it is bound");
+    command.env("WST_LOG__ELASTICSEARCH__URL", format!("http://{address}"));
+    program.start(command);
+    program.write_lines(5);
+    // Once it is asked, it is waited for.
+    let _asked = silent.accept().expect("it is asked");
+    let begun = Instant::now();
+    program.stop();
+    assert!(begun.elapsed() < Duration::from_secs(15), "an answer would be waited for twice as long");
+    program.start(program.command(turn(), &server));
+    until(|| count(&server, "allocation ended") == 5 && count(&server, "TURN server started") == 2);
+    program.stop();
 }
 
 #[test]
