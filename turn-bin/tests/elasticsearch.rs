@@ -6,6 +6,7 @@ use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use common::client::Client;
 use common::{get, metric};
@@ -73,11 +74,22 @@ impl Program {
 
     /// So many lines more: one for each allocation that ends.
     fn write_lines(&self, count: usize) {
+        self.write_lines_of("alice", count);
+    }
+
+    fn write_lines_of(&self, user: &str, count: usize) {
         for _ in 0..count {
-            let mut client = Client::udp(self.listen);
+            let mut client = Client::udp(self.listen).user(user, "wonder");
             client.allocate().expect("alice may");
             client.release().expect("it is there");
         }
+    }
+
+    /// What is in the files of the queue.
+    fn queued(&self) -> String {
+        let files = std::fs::read_dir(self.folder.join(hostname()).join("webrtc-sip-turn")).expect("it is there");
+        // A segment may be deleted in between.
+        files.filter_map(|file| std::fs::read_to_string(file.ok()?.path()).ok()).collect()
     }
 
     fn child(&self) -> &Child {
@@ -163,22 +175,23 @@ fn a_full_queue_loses_the_oldest_and_the_rest_survives_the_program() {
     let mut server = Elasticsearch::down();
     let mut program = Program::new("full");
     let mut command = program.command(turn(), &server);
+    // Lines at this level have names, and this one is long.
+    let name = "a".repeat(400);
+    command.args(["--user", &format!("{name}:wonder")]).env("WST_LOG__LEVEL", "off,turn=debug");
     // What is in a request goes with the program, where its place in the queue was needed.
     command.env("WST_LOG__ELASTICSEARCH__BATCH_KILOBYTES", "64");
     program.start(command);
-    // The line of the start is the first.
-    let mut written = 1;
+    let mut allocations = 0;
     while program.metric("wst_lost_log_lines_total") == 0 {
-        assert!(written < 10_000, "{} bytes of {written}", program.metric("wst_elasticsearch_queue_bytes"));
-        program.write_lines(200);
-        written += 200;
+        assert!(allocations < 3000, "{} bytes", program.metric("wst_elasticsearch_queue_bytes"));
+        program.write_lines_of(&name, 50);
+        allocations += 50;
     }
-    println!("{written} lines");
-    program.write_lines(1);
-    until(|| metric(program.http, "wst_elasticsearch_queue_bytes", "") > 900_000);
+    // The line of the start is the first, and then there are two each.
+    let newest = format!("\"event.sequence\":{},", 2 * allocations);
+    until(|| program.queued().contains(&newest));
     program.kill();
-    let files = std::fs::read_dir(program.folder.join(hostname()).join("webrtc-sip-turn")).expect("it is there");
-    let bytes: u64 = files.map(|file| file.expect("it is there").metadata().expect("it is there").len()).sum();
+    let bytes = program.queued().len();
     assert!(bytes <= 1 << 20, "{bytes}");
 
     program.start(program.command(turn(), &server));
@@ -193,9 +206,9 @@ fn a_full_queue_loses_the_oldest_and_the_rest_survives_the_program() {
     assert_in_order(old);
     assert_in_order(new);
     let last = &old.last().expect("there are old ones").1;
-    assert_eq!(last["event.sequence"], written, "the newest are there");
-    let few = written / 5;
-    assert!(old.len() > written - few && old.len() < written, "{} of {written}", old.len());
+    assert_eq!(last["event.sequence"], 2 * allocations, "the newest are there");
+    let few = 2 * allocations / 5;
+    assert!(old.len() + few > 2 * allocations && old.len() < 2 * allocations, "{} of {allocations}", old.len());
 }
 
 #[test]
@@ -244,6 +257,26 @@ fn the_level_holds_for_what_is_shipped_and_the_end_does_not_wait_for_a_batch() {
 }
 
 #[test]
+fn a_server_that_never_answers_delays_nobody() {
+    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a free port");
+    let server = Elasticsearch::up();
+    let mut program = Program::new("silent");
+    let mut command = program.command(turn(), &server);
+    let address = silent.local_addr().expect("it is bound");
+    command.env("WST_LOG__ELASTICSEARCH__URL", format!("http://{address}"));
+    program.start(command);
+    program.write_lines(5);
+    // Once it is asked, it is waited for.
+    let _asked = silent.accept().expect("it is asked");
+    let begun = Instant::now();
+    program.stop();
+    assert!(begun.elapsed() < Duration::from_secs(15), "an answer would be waited for twice as long");
+    program.start(program.command(turn(), &server));
+    until(|| count(&server, "allocation ended") == 5 && count(&server, "TURN server started") == 2);
+    program.stop();
+}
+
+#[test]
 fn a_queue_that_cannot_be_is_said_at_the_start_and_one_that_is_full_later_costs_lines_only() {
     let mut server = Elasticsearch::down();
     let mut program = Program::new("volume");
@@ -277,6 +310,6 @@ fn a_queue_that_cannot_be_is_said_at_the_start_and_one_that_is_full_later_costs_
 }
 
 fn hostname() -> String {
-    let (_, name, _) = output(&mut Command::new("uname").arg("-n"));
+    let (_, name, _) = output(Command::new("uname").arg("-n"));
     name.trim().to_owned()
 }

@@ -36,7 +36,7 @@ pub enum Whim {
     Refuse(u16),
     /// It does what it is asked for, and answers this status.
     DoAndSay(u16),
-    /// It answers 429 for every second document.
+    /// It answers 429 for the first document, the third, and so on.
     TakeHalf,
 }
 
@@ -164,7 +164,7 @@ impl Shared {
                 (status, error(status, "some_exception", "although it is done"))
             }
             Some(Whim::TakeHalf) => {
-                let mut takes = false;
+                let mut takes = true;
                 let items = actions.into_iter().map(|action| {
                     takes = !takes;
                     if takes { self.create(action) } else { item(429, "es_rejected_execution_exception", "not all") }

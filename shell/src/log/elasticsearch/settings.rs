@@ -95,6 +95,9 @@ impl Server {
     /// `http://HOST:9200`, `https://HOST/PATH`, or `HOST:9200` for the first.
     pub(super) fn parse(url: &str) -> Result<Self, ConfigError> {
         let problem = |text: &str| ConfigError::key("log.elasticsearch.url", text);
+        if url == "stdout" {
+            return Err(problem("leave it out, and lines go to standard output"));
+        }
         let expected = || problem("expected an address such as https://elasticsearch.example.com:9200");
         let with_scheme = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
         let uri: Uri = with_scheme.parse().map_err(|_| expected())?;
@@ -137,6 +140,8 @@ impl Elasticsearch {
 mod tests {
     use super::*;
 
+    type Change = fn(&mut Elasticsearch);
+
     #[test]
     fn an_address_is_read_with_and_without_its_parts() {
         let server = |tls, host: &str, port, path: &str| Server { tls, host: host.into(), port, path: path.into() };
@@ -148,9 +153,7 @@ mod tests {
         ] {
             assert_eq!(Server::parse(url).unwrap(), expected, "{url}");
         }
-        for url in
-            ["", "ftp://es", "http://", "http://es:port", "http://es?pretty", "http://u:secret@es", "stdout here"]
-        {
+        for url in ["", "ftp://es", "http://", "http://es:port", "http://es?pretty", "http://u:secret@es", "stdout"] {
             let error = Server::parse(url).expect_err(url).to_string();
             assert!(error.starts_with("log.elasticsearch.url: ") && !error.contains("secret"), "{error}");
         }
@@ -159,7 +162,7 @@ mod tests {
     #[test]
     fn settings_that_do_not_belong_together_are_refused_by_name() {
         assert!(Elasticsearch::example().check().is_ok() && Elasticsearch::example().check_files().is_ok());
-        let wrong: [(&str, fn(&mut Elasticsearch)); 8] = [
+        let wrong: [(&str, Change); 8] = [
             ("url", |es| es.url = Some("es://".to_owned())),
             ("user", |es| es.password = Some("p".into())),
             ("user", |es| es.user = Some("u".to_owned())),
