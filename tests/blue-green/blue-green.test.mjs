@@ -32,8 +32,8 @@ async function refused(said, ...words) {
   assert.deepEqual([readFileSync(file('live.conf'), 'utf8'), await colour('live'), await colour('test')], before);
 }
 
-/** What is asked while a file is another one. */
-async function with_(name, change, action) {
+/** Changes a file for as long as the action takes. */
+async function whileFileIs(name, change, action) {
   const { file } = await stage();
   const before = readFileSync(file(name), 'utf8');
   writeFileSync(file(name), change(before));
@@ -41,8 +41,12 @@ async function with_(name, change, action) {
   writeFileSync(file(name), before);
 }
 
-/** What the page says about the call arrives, and so does what it is told. */
-async function obeys(call) {
+/** Both sides hear each other, what the page says about the call arrives, and so does what it is told. */
+async function allWell(...calls) {
+  await Promise.all(calls.map((call) => Promise.all([goesOn(call), digitsArrive(call)])));
+}
+
+async function digitsArrive(call) {
   call.digits = `${call.digits ?? ''}5`;
   await call.page.type('5');
   assert.equal(await call.media.waitForDigits(call.digits), call.digits);
@@ -60,10 +64,10 @@ check('live-colour refuses what would go wrong, and changes nothing', async () =
   await refused(/^usage:/, 'cutover', 'green', '--froce');
   await refused(/^usage:/, 'rollback', 'blue');
   await refused(/no cutover to take back/, 'rollback');
-  await with_('green.conf', (text) => text.replaceAll(green, '127.0.0.1:1'), () => refused(/127\.0\.0\.1:1 does not answer/, 'cutover', 'green'));
-  await with_('green.conf', (text) => text.replaceAll(green, blue), () => refused(/is not green: .*"path":"blue"/, 'cutover', 'green'));
-  await with_('green.conf', () => '', () => refused(/green\.conf names no gateway/, 'cutover', 'green'));
-  await with_('green.conf', (text) => `${text}nonsense;\n`, () => refused(/unknown directive "nonsense"[^]*blue is live/, 'cutover', 'green'));
+  await whileFileIs('green.conf', (text) => text.replaceAll(green, '127.0.0.1:1'), () => refused(/127\.0\.0\.1:1 does not answer/, 'cutover', 'green'));
+  await whileFileIs('green.conf', (text) => text.replaceAll(green, blue), () => refused(/is not green: .*"path":"blue"/, 'cutover', 'green'));
+  await whileFileIs('green.conf', () => '', () => refused(/green\.conf names no gateway/, 'cutover', 'green'));
+  await whileFileIs('green.conf', (text) => `${text}nonsense;\n`, () => refused(/unknown directive "nonsense"[^]*blue is live/, 'cutover', 'green'));
   assert.match(await switched('cutover', 'blue'), /blue is live already/);
 });
 
@@ -91,18 +95,12 @@ check('a cutover during calls, a rollback, and the end of the old colour: nobody
   assert.deepEqual([await colour('live'), await colour('test')], ['green', 'blue']);
 
   // Who was there stays, calls go on, also when a connection breaks.
-  for (const call of [anns, bobs]) {
-    await goesOn(call);
-    await obeys(call);
-  }
+  await allWell(anns, bobs);
   for (const pid of oldWorkers) process.kill(pid, 'SIGKILL');
   for (const each of [ann, cid]) {
     await each.phone.wait('to be back', PROMPT_MS, async () => (await each.states()).join() === 'reconnecting,signedIn');
   }
-  for (const call of [anns, bobs]) {
-    await obeys(call);
-    await goesOn(call);
-  }
+  await allWell(anns, bobs);
   assert.deepEqual(await Promise.all([ann, bob, cid].map((each) => each.colour())), ['blue', 'blue', 'blue']);
 
   // New sign-ins and their calls are green's, also in a browser that was at blue.
@@ -116,10 +114,7 @@ check('a cutover during calls, a rollback, and the end of the old colour: nobody
   assert.match(await switched('rollback'), /^blue is live/);
   assert.deepEqual([await colour('live'), await colour('test')], ['blue', 'green']);
   assert.deepEqual(await turnUrls('live', 'eve'), [urls.blue]);
-  for (const call of [anns, bobs, doras]) {
-    await obeys(call);
-    await goesOn(call);
-  }
+  await allWell(anns, bobs, doras);
   await refused(/no cutover to take back/, 'rollback');
   await switched('cutover', 'green');
   await hangUp(bobs);
@@ -128,8 +123,8 @@ check('a cutover during calls, a rollback, and the end of the old colour: nobody
   // Blue drains: who has no call moves at once, the others after it.
   for (const node of ['blue1', 'blue2']) gateways[node].signal('SIGTERM');
   await Promise.all([bob, cid].map((each) => each.movesTo('green')));
-  await goesOn(anns);
-  await obeys(anns);
+  assert.deepEqual([await bob.notice(), await cid.notice()], ['', '']);
+  await allWell(anns, doras);
   await refused(/is not ready: .*"state":"draining"/, 'rollback');
   await hangUp(anns);
   await ann.movesTo('green');
@@ -138,13 +133,11 @@ check('a cutover during calls, a rollback, and the end of the old colour: nobody
   await gone(turn.blue.exited);
 
   // All is green's now.
-  await obeys(doras);
+  await allWell(doras);
   await hangUp(doras);
-  for (const each of agents) {
-    const call = await callToSipp(use, each.phone);
-    assert.equal(await each.turnUrl(), urls.green);
-    await hangUp(call);
-  }
+  const calls = await Promise.all(agents.map(({ phone }) => callToSipp(use, phone)));
+  assert.deepEqual(await Promise.all(agents.map((each) => each.turnUrl())), Array(4).fill(urls.green));
+  await Promise.all(calls.map(hangUp));
   for (const each of agents) assert.deepEqual(await each.complaints(), [], each.user);
 
   // There is nothing to go back to, unless one insists.

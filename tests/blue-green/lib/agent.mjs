@@ -64,6 +64,11 @@ export class Agent {
     return local.url;
   }
 
+  /** What the page says above the keypad. */
+  notice() {
+    return this.phone.text('notice');
+  }
+
   complaints() {
     return this.phone.page.evaluate(() => window.complaints);
   }

@@ -6,7 +6,7 @@ import { nginx } from '../../balancers/lib/balancers.mjs';
 import { start } from '../../balancers/lib/start.mjs';
 import { gateway } from '../../real-peers/lib/gateway.mjs';
 import { freePort } from '../../real-peers/lib/ports.mjs';
-import { ChildProcess, run, withTimeout } from '../../real-peers/lib/process.mjs';
+import { ChildProcess, run, until, withTimeout } from '../../real-peers/lib/process.mjs';
 import { SECRET, turnServer } from '../../real-peers/lib/turn.mjs';
 
 /** Browsers know by themselves that these are this machine. */
@@ -27,6 +27,8 @@ export async function rig(users) {
   for (const [node, address] of Object.entries(ADDRESSES)) places[address] = new URL(gateways[node].url).host;
   const balancer = await start(nginx, { samples: SAMPLES, places });
 
+  /** The processes of nginx that carry connections. */
+  const workers = () => readFileSync(`/proc/${balancer.pid}/task/${balancer.pid}/children`, 'utf8').trim().split(' ').map(Number);
   const url = (name) => `https://${NAMES[name]}:${balancer.port}`;
   const curl = (name, where, ...args) => run('curl', ['-sk', '--resolve', `${NAMES[name]}:${balancer.port}:127.0.0.1`, `${url(name)}${where}`, ...args]);
   return {
@@ -36,11 +38,14 @@ export async function rig(users) {
     certificate: balancer.certificate,
     file: (name) => path.join(balancer.folder, name),
     tail: balancer.tail,
-    /** What runs the script `live-colour` with these words: `{ code, output }`. */
+    /** Runs the script `live-colour` with these words: `{ code, output }`. */
     async liveColour(...words) {
+      const before = workers();
       const env = { NGINX_FOLDER: balancer.folder, NGINX_COMMAND: balancer.command.join(' ') };
       const child = new ChildProcess('live-colour', path.join(balancer.folder, 'live-colour'), words, { env });
-      const { code } = await withTimeout('live-colour', 20_000, child.exited);
+      const { code } = await withTimeout('live-colour', 30_000, child.exited);
+      // Where nginx has new processes, those from before take no further connection.
+      if (workers().some((pid) => !before.includes(pid))) await until('the old nginx to be closed', 5_000, () => before.every(closed));
       return { code, output: child.output };
     },
     /** The colour behind a name, `live` or `test`; none where no gateway is there. */
@@ -51,11 +56,19 @@ export async function rig(users) {
       const { result } = JSON.parse(await curl(name, '/v1/rpc', '-H', 'Content-Type: application/json', '-d', body));
       return result.iceServers.flatMap(({ urls }) => urls);
     },
-    /** Processes of nginx that carry connections. */
-    workers: () => readFileSync(`/proc/${balancer.pid}/task/${balancer.pid}/children`, 'utf8').trim().split(' ').map(Number),
+    workers,
     async stop() {
       await balancer.stop();
       for (const each of [...Object.values(gateways), ...Object.values(turn)]) await each.stop();
     },
   };
+}
+
+/** Whether a process of nginx has ended, or only ends what it has. */
+function closed(pid) {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes('shutting down');
+  } catch {
+    return true;
+  }
 }

@@ -60,6 +60,8 @@ const incoming = new IncomingView(client, (call) => void answer(call));
 const otherCalls = new OtherCallsView(switchTo);
 const microphone = new MicrophoneView(client);
 let current: Call | undefined;
+/** What was last said about a gateway that takes no new calls. */
+let leaving = '';
 
 const handle: SoftphoneHandle = {
   client,
@@ -156,6 +158,8 @@ function soundFor(calls: readonly Call[]): 'ring' | 'ringBack' | undefined {
 client.on('state', (state) => {
   if (state === 'signedIn' || state === 'reconnecting') announce(connectionText(state, client.transport));
   if (state === 'signedIn') void microphone.refresh();
+  // At another gateway it isn't true any more.
+  if (state === 'signedIn' && !client.draining && notice.textContent === leaving) say('');
   render();
 });
 client.on('calls', render);
@@ -164,7 +168,10 @@ client.on('incoming', (call) => {
   render();
 });
 client.on('warning', ({ reason, text }) => say(registrationText(reason, text)));
-client.on('draining', ({ text }) => say(text));
+client.on('draining', ({ text }) => {
+  leaving = text;
+  say(text);
+});
 client.on('signedOut', ({ reason, text }) => {
   current = undefined;
   signIn.signedOut(reason === 'signed_out' ? '' : text);
