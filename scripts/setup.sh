@@ -5,6 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 what=${1:-test}
 NODE_MAJOR=18
+# Where Debian has servers, and not every user's shell looks.
+PATH=$PATH:/usr/sbin:/sbin
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -23,10 +25,13 @@ fi
 
 # ---- packages of the system: the command that shows it is there, and the Debian packages that bring it ----
 missing=()
-need() {
-  local command=$1
-  shift
-  have "$command" || missing+=("$@")
+servers=()
+need() { # command, package
+  have "$1" || missing+=("$2")
+}
+need_server() { # command, package that brings a service of the same name too
+  have "$1" || servers+=("$2.service")
+  need "$1" "$2"
 }
 node_is_new() { have node && [ "$(node -p 'process.versions.node.split(".")[0]')" -ge "$NODE_MAJOR" ]; }
 
@@ -40,8 +45,8 @@ if [ "$what" = test ]; then
   have firefox-esr || have firefox || missing+=(firefox-esr)
   need sipp sip-tester
   need baresip baresip-core
-  need kamailio kamailio
-  need turnutils_uclient coturn
+  need_server kamailio kamailio
+  need_server turnutils_uclient coturn
   need pulseaudio pulseaudio
   need sox sox
   need espeak-ng espeak-ng
@@ -49,15 +54,14 @@ if [ "$what" = test ]; then
   need openssl openssl
   need curl curl
   need systemd-analyze systemd
-  need prometheus prometheus
+  need_server prometheus prometheus
   need buildah buildah
   need podman podman
   need runc runc
   need strip binutils
-  need promtool prometheus
-  need nginx nginx-light
+  need_server nginx nginx
   need apache2 apache2-bin
-  need haproxy haproxy
+  need_server haproxy haproxy
   # The speech score is a C extension, built on the spot for the Python that will load it.
   python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
   [ -x target/venv/bin/python ] || python3 -c 'import sysconfig, os, sys
@@ -79,9 +83,15 @@ if [ ${#missing[@]} -gt 0 ]; then
     say "run as root: apt-get install --no-install-recommends ${missing[*]}"
     exit 1
   fi
-  export DEBIAN_FRONTEND=noninteractive
+  # The tests start servers themselves. Debian would start them too, now and at each boot, on ports that `make run` takes.
+  services() {
+    if [ ${#servers[@]} -gt 0 ] && [ -d /run/systemd/system ]; then "${as_root[@]}" systemctl --quiet "$@" "${servers[@]}"; fi
+  }
+  services mask --runtime 2>/dev/null # it says that they aren't there yet
+  trap 'services unmask --runtime' EXIT
   install=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "${missing[@]}")
   "${install[@]}" >/dev/null 2>&1 || { "${as_root[@]}" apt-get update --quiet && "${install[@]}"; }
+  services disable
   if ! node_is_new; then
     say "Node.js is older than $NODE_MAJOR; install a newer one and try again"
     exit 1

@@ -39,6 +39,7 @@ check() { # a part that is one test
   count $((status == 0)) 0
 }
 
+[ "$(id -u)" = 0 ] || echo 'Network namespaces and containers take root: without it the tests of baresip and of the images fail.'
 check 'setup' scripts/setup.sh test
 if [ "$status" -ne 0 ]; then
   printf '\n%s passed, %s failed\n' 0 1

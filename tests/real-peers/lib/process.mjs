@@ -4,6 +4,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
+/** With the places of servers, where not every user's shell looks. */
+const PATH = `${process.env.PATH}:/usr/sbin:/sbin`;
+
 const alive = new Set();
 const temporary = new Set();
 
@@ -36,7 +39,7 @@ export class ChildProcess {
     this.output = '';
     this.child = spawn(command, args, {
       cwd: options.cwd,
-      env: { ...process.env, ...options.env },
+      env: { ...process.env, PATH, ...options.env },
       stdio: [options.stdin ? 'pipe' : 'ignore', 'pipe', 'pipe'],
       detached: true,
     });
