@@ -15,6 +15,7 @@ const SIGN_INS = 'webrtc-gateway-signins';
 const EARLY = { 'gateway.scaling.thresholdSignins': 1, 'monitoring.alertFor': { [SIGN_INS]: '1s' } };
 const SCRAPE_INTERVAL_MS = 100;
 const SCRAPES = 100;
+const MIGRATION = readFileSync(new URL('../../docs/migration.md', import.meta.url), 'utf8');
 
 const programs = async () => ({ gateway: await once('gateway', () => gateway()), turn: await once('turn', () => turnServer()) });
 
@@ -24,7 +25,7 @@ check('Prometheus scrapes both programs, and knows every metric that is asked fo
   for (const { lastError, labels } of await watcher.targets()) assert.equal(lastError, '', labels.job);
 
   const known = await watcher.metrics();
-  for (const [what, text] of Object.entries({ alerts: await rules(), dashboards: await dashboards(), scaling: await scaling() })) {
+  for (const [what, text] of Object.entries({ alerts: await rules(), dashboards: await dashboards(), scaling: await scaling(), migration: MIGRATION })) {
     const names = metricNames(JSON.stringify(text));
     assert.ok(names.length > 0, what);
     assert.deepEqual(names.filter((name) => !known.includes(name)), [], what);

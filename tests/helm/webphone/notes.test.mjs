@@ -23,7 +23,7 @@ test('the notes say what is left to do without an ingress', async () => {
   assert.doesNotMatch(said, /webphone\.example\.com/);
 });
 
-test('options without effect are named, change nothing, and show no secret', async () => {
+test('options without effect are named by chart and program, and show no secret', async () => {
   const given = {
     webphone: { ...chart.needed.webphone, cfgService: 'https://gws', authService: 'https://gauth', authRedirectUri: 'https://gauth', webphoneService: 'https://webphone' },
     secrets: { gwsClientId: 'client', env: { gws: 'hush' } },
@@ -35,5 +35,8 @@ test('options without effect are named, change nothing, and show no secret', asy
   }
   assert.doesNotMatch(said, /hush/);
   assert.doesNotMatch(await chart.notes(), /do nothing/);
-  assert.deepEqual(await chart.render(given), await chart.render());
+  const [config] = (await chart.render(given)).filter(({ kind }) => kind === 'ConfigMap');
+  const named = ['k8s', 'secrets', 'webphone.authRedirectUri', 'webphone.authService', 'webphone.cfgService'];
+  assert.ok(config.data['gateway.toml'].includes(`unsupported_options = ${JSON.stringify(named)}\n`));
+  assert.doesNotMatch(JSON.stringify(await chart.render(given)), /hush|gauth|https:\/\/gws/);
 });
