@@ -2,18 +2,17 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
 use common::client::{Client, offer};
 use common::sip::{SDP, SipSocket};
 use common::{PATIENCE, eventually, http};
 use serde_json::{Value, json};
-use shell::testing::{exit_code, signal, until};
+use shell::testing::{Log, exit_code, signal, until};
 use tokio::net::UdpSocket;
 
 const IDLE_HOUR_BUDGET: usize = 50_000;
@@ -105,7 +104,7 @@ struct Program {
     child: Child,
     http: SocketAddr,
     sip: SocketAddr,
-    log: Arc<Mutex<Vec<String>>>,
+    log: Log,
     /// Lines that were counted.
     counted: usize,
     settings: PathBuf,
@@ -135,19 +134,12 @@ impl Program {
             .arg("--config")
             .arg(&settings)
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
+            .stdout(Stdio::piped())
             .spawn()
             .expect("the program starts");
-        let lines = BufReader::new(child.stderr.take().expect("it is piped")).lines().map_while(Result::ok);
-        let log = Arc::<Mutex<Vec<String>>>::default();
-        let written = Arc::clone(&log);
-        std::thread::spawn(move || lines.for_each(|line| written.lock().expect("nobody panics").push(line)));
-        let mut started = Value::Null;
-        until(|| {
-            started = find(&log, "\"started\"").last().map_or(Value::Null, |line| line.parse().expect("it is JSON"));
-            started.is_object()
-        });
+        let log = Log::of(&mut child);
+        until(|| log.says("\"started\""));
+        let started: Value = log.lines_with("\"started\"")[0].parse().expect("it is JSON");
         let address = |name: &str| {
             let text = started[name].as_str().expect("it says where").trim_matches(['[', ']']);
             text.parse().expect("it is an address")
@@ -156,16 +148,16 @@ impl Program {
     }
 
     fn ended_calls(&self) -> Vec<String> {
-        find(&self.log, "\"call ended\"")
+        self.log.lines_with("\"call ended\"")
     }
 
     /// How much was written since this was asked last. The line about a reload comes after all that was done before.
     fn bytes_since_last(&mut self) -> usize {
-        let reloads = || find(&self.log, "\"configuration reloaded\"").len();
+        let reloads = || self.log.lines_with("\"configuration reloaded\"").len();
         let before = reloads();
         signal(&self.child, "-HUP");
         until(|| reloads() > before);
-        let log = self.log.lock().expect("nobody panics");
+        let log = self.log.lines_with("");
         let new = log[self.counted..].iter().filter(|line| !line.contains("\"configuration reloaded\""));
         let bytes = new.map(|line| line.len() + 1).sum();
         self.counted = log.len();
@@ -177,10 +169,6 @@ impl Program {
         assert_eq!(exit_code(self.child), Some(0));
         std::fs::remove_file(self.settings).expect("it is ours");
     }
-}
-
-fn find(log: &Mutex<Vec<String>>, text: &str) -> Vec<String> {
-    log.lock().expect("nobody panics").iter().filter(|line| line.contains(text)).cloned().collect()
 }
 
 /// A SIP proxy that registers everybody, and three phones behind it.
