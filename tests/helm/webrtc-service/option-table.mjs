@@ -138,6 +138,7 @@ export const ROWS = [
     [`${component}.logPvc.capacity`, '5Gi', at(COMMON, 'PersistentVolume/log-volume'), 'spec.capacity.storage', '5Gi', { [`${component}.logPvc`]: PVC }],
     [`${component}.logPvc.volumeName`, 'named', at(COMMON, 'PersistentVolumeClaim/log-pvc'), 'spec.volumeName', 'named', { [`${component}.logPvc.pvcName`]: 'log-pvc' }],
     [`${component}.logPvc.volumeSpec`, { accessModes: ['ReadWriteOnce'], persistentVolumeReclaimPolicy: 'Retain' }, at(COMMON, 'PersistentVolume/log-volume'), 'spec', { accessModes: ['ReadWriteOnce'], capacity: { storage: '50Gi' }, nfs: { path: '/logs', server: '192.0.2.7' }, persistentVolumeReclaimPolicy: 'Retain', storageClassName: '' }, { [`${component}.logPvc`]: PVC }],
+    [`${component}.logPvc.volumespec`, { accessModes: ['ReadWriteOnce'], hostPath: { path: '/logs' } }, at(COMMON, 'PersistentVolume/log-volume'), 'spec', { accessModes: ['ReadWriteOnce'], capacity: { storage: '50Gi' }, hostPath: { path: '/logs' }, storageClassName: '' }, { [`${component}.logPvc.volumeName`]: 'log-volume' }],
     [`${component}.logPvc.volumeSpec.accessModes`, ['ReadWriteOnce'], at(COMMON, 'PersistentVolumeClaim/log-pvc'), 'spec.accessModes', ['ReadWriteOnce'], { [`${component}.logPvc`]: PVC }],
     [`${component}.logPvc.volumeAnnotations`, { 'bound-by-controller': 'yes' }, at(COMMON, 'PersistentVolume/log-volume'), 'metadata.annotations', { 'bound-by-controller': 'yes' }, { [`${component}.logPvc`]: PVC }],
   ]),

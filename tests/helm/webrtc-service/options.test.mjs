@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
 import { read } from '../lib/helm.mjs';
+import { object } from '../lib/objects.mjs';
 import { closedMaps, failures, illTyped, nulls, options, unexplained, withoutRow } from '../lib/option-checks.mjs';
 import { each } from '../lib/queue.mjs';
 import { chart } from './chart.mjs';
@@ -61,6 +62,7 @@ test('what does not fit together is refused by name', async () => {
     [{ 'deployment.gatewayApi.enabled': true }, 'deployment.gatewayApi.parentRefs'],
     [{ 'gateway.config': { node: 'x' }, 'gateway.configSecret': 'y' }, 'gateway.configSecret'],
     [{ 'coturn.logPvc': { pvcName: 'x', volumeSpec: { nfs: {} } } }, 'coturn.logPvc.volumeName'],
+    [{ 'coturn.logPvc': { pvcName: 'x', volumespec: { nfs: {} } } }, 'coturn.logPvc.volumeName'],
     [{ 'deployment.keda': true, 'coturn.resources': null }, 'coturn.resources.requests'],
     [{ 'deployment.hpa': true, 'gateway.resources.requests': null }, 'gateway.resources.requests'],
     [{ 'deployment.hpa': true, 'gateway.replicas': 0 }, 'gateway.replicas'],
@@ -90,5 +92,10 @@ test('values-template.yaml explains every option, and is a file that works', asy
 test('a file as operators of the guide have it renders in every step', async () => {
   const values = read(readFileSync(new URL('operator-values.yaml', import.meta.url), 'utf8'));
   const steps = [['infra', ''], ...['infra', 'coturn', 'gateway', 'cutover'].flatMap((type) => ['blue', 'green'].map((color) => [type, color]))];
-  for (const objects of await each(steps, ([type, color]) => chart.render({ 'deployment.type': type, 'deployment.color': color }, { values }))) assert.ok(objects.length > 0);
+  const rendered = await each(steps, ([type, color]) => chart.render({ 'deployment.type': type, 'deployment.color': color }, { values }));
+  for (const objects of rendered) assert.ok(objects.length > 0);
+  for (const component of ['gateway', 'coturn']) {
+    const { spec } = object(rendered[0], 'PersistentVolume', `webrtc-${component}-log-volume`);
+    assert.equal(spec.nfs.server, '192.0.2.51');
+  }
 });
