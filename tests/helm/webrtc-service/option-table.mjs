@@ -28,7 +28,8 @@ const ES = { 'gateway.esServer': 'es' };
 const TOLERATION = { key: 'pool', operator: 'Exists', effect: 'NoSchedule' };
 const AFFINITY = { podAntiAffinity: { preferredDuringSchedulingIgnoredDuringExecution: [] } };
 const PVC = { pvcName: 'log-pvc', volumeName: 'log-volume', volumeSpec: { nfs: { server: '192.0.2.7', path: '/logs' } } };
-const SPREAD = [{ topologyKey: 'rack', maxSkew: 2, whenUnsatisfiable: 'DoNotSchedule', labelSelector: { matchLabels: { a: 'b' } } }];
+const RACK = { topologyKey: 'rack', maxSkew: 2, whenUnsatisfiable: 'DoNotSchedule' };
+const SPREAD = [{ ...RACK, labelSelector: { matchLabels: { a: 'b' } } }];
 const PEERS = [{ namespaceSelector: { matchLabels: { a: 'b' } } }];
 const PARENTS = [{ name: 'web', namespace: 'ingress' }];
 
@@ -43,6 +44,7 @@ export const ROWS = [
   ...both('deployment.tolerations', [TOLERATION], `${POD}.tolerations`, [TOLERATION]),
   ...both('deployment.affinity', AFFINITY, `${POD}.affinity`, AFFINITY),
   ...both('deployment.topologySpread', SPREAD, `${POD}.topologySpreadConstraints`, SPREAD),
+  ['deployment.topologySpread', [RACK], GATEWAY, `${POD}.topologySpreadConstraints`, [{ ...RACK, labelSelector: { matchLabels: { servicename: 'webrtc-gateway', color: 'blue' } } }]],
   ...both('deployment.dnsPolicy', 'Default', `${POD}.dnsPolicy`, 'Default'),
   ...both('deployment.dnsConfig', { options: [{ name: 'ndots', value: '3' }] }, `${POD}.dnsConfig`, { options: [{ name: 'ndots', value: '3' }] }),
   ['deployment.ingress.domain', 'example.net', CUTOVER, 'spec.rules.0.host', 'webrtc-test.example.net'],

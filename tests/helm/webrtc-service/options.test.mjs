@@ -12,7 +12,7 @@ import { ROWS } from './option-table.mjs';
 
 const OPTIONS = options(chart);
 
-test('every option appears where it must', async () => {
+test('every option appears where it must, and Kubernetes takes what it brings', async () => {
   assert.deepEqual(await failures(chart, ROWS), []);
 });
 
@@ -34,6 +34,23 @@ test('an option of another type is refused by name', async () => {
   const more = { 'gateway.replicas': '1', 'gateway.workersCount': 1.5, 'coturn.port': 70000, 'gateway.logPath': 'log', 'gateway.turnExternalUriBlue': 'https://turn.example.com', 'coturn.budget.minAvailable': 'half', 'gateway.voiceSipProxy': 'a;transport=sctp', 'gateway.resources.requests.cpu': '800m', 'gateway.resources.requests.ephemeral-storage': true, 'deployment.ingress.tls': 'secret', 'monitoring.alertFor': { 'webrtc-gateway-signin': '1m' } };
   const again = await chart.refusal(more);
   for (const option of Object.keys(more)) assert.ok(again.includes(`- ${option}: `), `${option}: ${again}`);
+});
+
+test('a word that is none of those that there are is refused by name', async () => {
+  const wrong = {
+    'deployment.type': 'gatway',
+    'deployment.color': 'grene',
+    'deployment.coturnDeployment': 'extern',
+    'deployment.dnsPolicy': 'ClusterLast',
+    'image.pullPolicy': 'Sometimes',
+    'gateway.media.reach': 'hostPort',
+    'gateway.secrets.type': 'file',
+    'gateway.restartPolicy': 'Never',
+    'coturn.restartPolicy': 'OnFailure',
+    'coturn.externalTrafficPolicy': 'Global',
+  };
+  const said = await chart.refusal({ ...wrong, 'coturn.protocols': ['TCP', 'TLS'] });
+  for (const option of [...Object.keys(wrong), 'coturn.protocols.1']) assert.ok(said.includes(`- ${option}: ${option} must be one of the following: `), `${option}: ${said}`);
 });
 
 test('a default can be taken away, or that is refused by name', async () => {

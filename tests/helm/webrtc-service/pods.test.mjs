@@ -30,6 +30,16 @@ test('the two programs share one secret, whichever way it comes', async () => {
   }
 });
 
+test('pods of a component and colour spread over zones and nodes', async () => {
+  const objects = await chart.render(step(['all', 'green']));
+  for (const component of ['gateway', 'coturn']) {
+    const { topologySpreadConstraints } = object(objects, 'Deployment', `webrtc-${component}-green`).spec.template.spec;
+    const labelSelector = { matchLabels: { servicename: `webrtc-${component}`, color: 'green' } };
+    const expected = ['topology.kubernetes.io/zone', 'kubernetes.io/hostname'].map((topologyKey) => ({ topologyKey, maxSkew: 1, whenUnsatisfiable: 'ScheduleAnyway', labelSelector }));
+    assert.deepEqual(topologySpreadConstraints, expected);
+  }
+});
+
 test('a TURN secret that is there is kept', async () => {
   const secret = { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'webrtc-turn-secret' }, data: { turnSecret: 'b2xk' } };
   const [fresh, kept] = await Promise.all([[], [secret]].map((there) => chart.install(step(['infra', '']), there)));
