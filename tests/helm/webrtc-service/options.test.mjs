@@ -45,6 +45,7 @@ test('a word that is none of those that there are is refused by name', async () 
     'image.pullPolicy': 'Sometimes',
     'gateway.media.reach': 'hostPort',
     'gateway.secrets.type': 'file',
+    'gateway.esCredentials': 'token',
     'gateway.restartPolicy': 'Never',
     'coturn.restartPolicy': 'OnFailure',
     'coturn.externalTrafficPolicy': 'Global',
