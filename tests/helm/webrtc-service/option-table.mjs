@@ -61,6 +61,9 @@ export const ROWS = [
   ['deployment.networkPolicy.httpFrom', PEERS, at(INFRA, 'NetworkPolicy/webrtc-gateway-blue'), 'spec.ingress.0.from', PEERS],
   ['deployment.networkPolicy.metricsFrom', PEERS, at(INFRA, 'NetworkPolicy/webrtc-gateway-blue'), 'spec.ingress.1.from', PEERS],
   ['deployment.networkPolicy.metricsFrom', PEERS, at(INFRA, 'NetworkPolicy/webrtc-coturn-blue'), 'spec.ingress.1.from', PEERS],
+  ['deployment.networkPolicy.coturnTo', PEERS, at(INFRA, 'NetworkPolicy/webrtc-coturn-blue'), 'spec.egress.1', { ports: [{ protocol: 'TCP' }], to: PEERS }],
+  ['deployment.networkPolicy.coturnTo', PEERS, at(INFRA, 'NetworkPolicy/webrtc-coturn-blue'), 'spec.egress.2', { ports: [{ port: 53, protocol: 'UDP' }, { port: 53 }] }],
+  ['deployment.networkPolicy.coturnTo', [], at(INFRA, 'NetworkPolicy/webrtc-coturn-blue'), 'spec.egress.length', 1],
   ['deployment.networkPolicy.sipFrom', PEERS, at(INFRA, 'NetworkPolicy/webrtc-gateway-blue'), 'spec.ingress.2.from', PEERS],
   ...each((component) => [
     ['deployment.keda', true, scaled(component), 'spec.scaleTargetRef.name', `webrtc-${component}-blue`],
