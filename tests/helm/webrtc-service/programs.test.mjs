@@ -52,7 +52,7 @@ test('the programs take their configuration, whatever is set', async () => {
     { 'gateway.esServer': 'elasticsearch.logging.svc:9200', 'gateway.esQueueMegabytes': 64 },
     { 'gateway.esServer': 'https://elasticsearch.logging.svc:9200', 'gateway.esSecret': 'es' },
     { 'gateway.esServer': 'elasticsearch.logging.svc:9200', 'gateway.esSecret': 'es', 'gateway.esCredentials': 'password' },
-    { 'coturn.logPath': '/var/log', 'coturn.config': { log: { elasticsearch: { url: 'http://elasticsearch.logging.svc:9200', queue_path: '/var/log/queue' } } } },
+    { 'coturn.config': { ...SMALL['coturn.config'], log: { elasticsearch: { url: 'http://elasticsearch.logging.svc:9200', queue_path: temporaryFolder() } } } },
     { 'gateway.secrets': { type: 'csi', csi: { turn: 'class' } } },
     { 'gateway.secrets': { type: 'env', env: { turnSecret: 'in clear' } } },
     { 'gateway.drainSeconds': 0, 'coturn.drainSeconds': 0, 'coturn.allowPeers': ['10.42.0.7'], 'gateway.turnExternalUriBlue': 'turns:turn.example.com:443?transport=tcp,turn:turn.example.com' },
