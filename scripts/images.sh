@@ -4,7 +4,7 @@
 #   PROGRAMS=target/release   where the programs are
 #   REGISTRY=localhost        what the images' names begin with
 #   VERSION=...               their tag; the version of Cargo.toml without it
-# Prints the name and size of each. From the same programs come the same images.
+# Prints the name and size of each. From the same programs, libraries and commit come the same images.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 programs=${PROGRAMS:-target/release}

@@ -47,7 +47,7 @@ check('an image holds a program, what it is linked with, and a list of both', as
   }
 });
 
-check('a page calls a phone through both containers, also while the gateway drains', async (test, use) => {
+check('a page calls a phone through both containers, also while they drain', async (test, use) => {
   await built();
   const names = await use(nameServer(PHONE.host));
   process.env.GATEWAY = containerProgram('gateway', 'image-gateway', ['--dns', names.address]);
@@ -75,13 +75,14 @@ check('a page calls a phone through both containers, also while the gateway drai
   assert.equal((await page.page.path()).local.candidateType, 'relay');
   assert.ok((await relay.metric('wst_allocations')) >= 1);
 
-  const stopping = await use(stop('image-gateway', 60));
+  const stopping = [await use(stop('image-gateway', 60)), await use(stop('image-turn', 60))];
   await until('the gateway to drain', 10_000, async () => (await node.get('/ready')).status === 503);
+  await until('the TURN server to drain', 10_000, async () => (await fetch(`http://${relay.metricsAddress}/ready`)).status === 503);
   const since = Date.now();
   await until('the phone to hear the page', 10_000, () => media.sounds(since).length > 50);
   await page.click('hangup');
   assert.equal((await page.ended()).reason, 'hangup');
   await phone.finish(10_000);
-  await stopping.finish(15_000);
-  assert.equal((await withTimeout('the container to end', 10_000, node.exited)).code, 0);
+  for (const one of stopping) await one.finish(15_000);
+  for (const { exited } of [node, relay]) assert.equal((await withTimeout('the container to end', 10_000, exited)).code, 0);
 });

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 
 import { read } from './helm.mjs';
+import { problems, VERSIONS } from './kubernetes.mjs';
 import { container, environment } from './objects.mjs';
 import { each } from './queue.mjs';
 
@@ -39,11 +40,12 @@ function view(object) {
 const follow = (object, steps) => (Array.isArray(steps) ? steps : steps.split('.')).reduce((inner, key) => inner?.[key], object);
 
 /**
- * The rows of a table that don't hold, as texts. A row is: option, value, where it must appear ({ with: options that bring
- * the object, object: KIND/NAME }), the path in that object, what stands there, and options to set besides. The path
- * 'warning' looks into the notes; null means that there is no such object.
+ * The rows of a table that don't hold, as texts, with what Kubernetes doesn't take of what they bring. A row is: option, value,
+ * where it must appear ({ with: options that bring the object, object: KIND/NAME }), the path in that object, what stands
+ * there, and options to set besides. The path 'warning' looks into the notes; null means that there is no such object.
  */
 export async function failures(chart, rows) {
+  const brought = [];
   const found = await each(rows, async ([option, value, { with: step, object }, steps, expected, more = {}]) => {
     const given = { ...step, ...more, [option]: value };
     try {
@@ -51,7 +53,9 @@ export async function failures(chart, rows) {
         assert.ok((await chart.notes(given)).includes(`\n  ${expected}`), 'the notes warn');
         return undefined;
       }
-      const rendered = (await chart.render(given)).find(({ kind, metadata }) => `${kind}/${metadata.name}` === object);
+      const objects = await chart.render(given);
+      brought.push(...objects);
+      const rendered = objects.find(({ kind, metadata }) => `${kind}/${metadata.name}` === object);
       if (steps === null) assert.equal(rendered, undefined);
       else {
         assert.ok(rendered, `there is no ${object}`);
@@ -62,7 +66,16 @@ export async function failures(chart, rows) {
       return `${option} = ${JSON.stringify(value)} at ${object} ${steps}: ${error.message}`;
     }
   });
-  return found.filter(Boolean);
+  const [oldest, newest] = [VERSIONS[0], VERSIONS.at(-1)];
+  return [...found.filter(Boolean), ...await problems({ [oldest]: brought.map(withoutSleep), [newest]: brought })];
+}
+
+/** As the charts render it for versions that don't know the action sleep, which is all that a version changes. */
+function withoutSleep(object) {
+  if (object.kind !== 'Deployment') return object;
+  const older = structuredClone(object);
+  delete container(older).lifecycle;
+  return older;
 }
 
 /** Options of the schema without a row. A row may set a map whose parts are options. */

@@ -12,25 +12,32 @@ export const GATEWAY = { name: 'webrtc-sip-gateway', named: process.env.GATEWAY 
 export const TURN = { name: 'webrtc-sip-turn', named: process.env.TURN };
 
 const FIELDS = { 'metadata.name': 'webrtc-pod-1', 'status.podIP': '127.0.0.1', 'status.hostIP': '192.0.2.10' };
-const SECRET = 'what both programs know';
+/** What every Secret holds. */
+export const SECRET = 'what both programs know';
 const START_TIMEOUT_MS = 10_000;
 
-/** Command, arguments and environment of a Deployment's container; `files` are where it has its volume `config` mounted. */
-export function command({ name, named }, deployment, files) {
+/** Command, arguments and environment of a Deployment's container; `volumes` are files by the volumes that it has mounted, and `folders` where they are. */
+export function command({ name, named }, deployment, volumes) {
   const { args, env = [], volumeMounts } = container(deployment);
-  const folder = temporaryFolder();
-  for (const [file, text] of Object.entries(files)) {
-    mkdirSync(path.dirname(path.join(folder, file)), { recursive: true });
-    writeFileSync(path.join(folder, file), text);
-  }
-  const mounted = volumeMounts.find((mount) => mount.name === 'config').mountPath;
-  const here = (text) => text.replace(mounted, folder);
+  const mounts = volumeMounts.filter((mount) => volumes[mount.name]);
+  const folders = Object.fromEntries(mounts.map((mount) => [mount.name, written(volumes[mount.name])]));
+  const here = (text) => mounts.reduce((told, mount) => told.replace(mount.mountPath, folders[mount.name]), text);
   const variables = {};
   for (const { name: variable, value, valueFrom } of env) {
     const given = value ?? FIELDS[valueFrom.fieldRef?.fieldPath] ?? (valueFrom.secretKeyRef && SECRET);
     variables[variable] = here(given.replace(/\$\((\w+)\)/g, (all, other) => variables[other] ?? all));
   }
-  return { binary: program(name, named), args: args.map(here), env: variables };
+  return { binary: program(name, named), args: args.map(here), env: variables, folders };
+}
+
+/** A folder with these files. */
+function written(files) {
+  const folder = temporaryFolder();
+  for (const [file, text] of Object.entries(files)) {
+    mkdirSync(path.dirname(path.join(folder, file)), { recursive: true });
+    writeFileSync(path.join(folder, file), text);
+  }
+  return folder;
 }
 
 /** What the program says of its configuration: `option` is --check-config or --print-config. */

@@ -11,7 +11,7 @@ import { chart } from './chart.mjs';
 async function pod(options) {
   const objects = await chart.render(options);
   const deployment = object(objects, 'Deployment', RELEASE);
-  return { objects, deployment, program: command(GATEWAY, deployment, object(objects, 'ConfigMap', RELEASE).data) };
+  return { objects, deployment, program: command(GATEWAY, deployment, { config: object(objects, 'ConfigMap', RELEASE).data }) };
 }
 
 test('the program gets the file that the chart makes', async () => {

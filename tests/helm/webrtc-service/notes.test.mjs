@@ -20,5 +20,8 @@ test('the notes say what comes next, and what does nothing', async () => {
   assert.doesNotMatch(ported, /voiceSipProxy/);
   assert.match(said['cutover green'], /webrtc\.example\.com\/ping +# "path":"green"/);
   assert.match(said['all blue'], /https:\/\/webrtc\.example\.com\//);
+  const routed = (sessionPersistence) => chart.notes({ ...step(['all', 'blue']), 'deployment.gatewayApi': { enabled: true, parentRefs: [{ name: 'web' }], sessionPersistence } });
+  assert.match(await routed(false), /WARNING: deployment\.gatewayApi\.sessionPersistence is off/);
+  assert.doesNotMatch(await routed(true), /WARNING/);
   for (const text of Object.values(said)) assert.doesNotMatch(text, /WARNING|<no value>|%!/);
 });

@@ -28,7 +28,8 @@ const ES = { 'gateway.esServer': 'es' };
 const TOLERATION = { key: 'pool', operator: 'Exists', effect: 'NoSchedule' };
 const AFFINITY = { podAntiAffinity: { preferredDuringSchedulingIgnoredDuringExecution: [] } };
 const PVC = { pvcName: 'log-pvc', volumeName: 'log-volume', volumeSpec: { nfs: { server: '192.0.2.7', path: '/logs' } } };
-const SPREAD = [{ topologyKey: 'rack', maxSkew: 2, whenUnsatisfiable: 'DoNotSchedule', labelSelector: { matchLabels: { a: 'b' } } }];
+const RACK = { topologyKey: 'rack', maxSkew: 2, whenUnsatisfiable: 'DoNotSchedule' };
+const SPREAD = [{ ...RACK, labelSelector: { matchLabels: { a: 'b' } } }];
 const PEERS = [{ namespaceSelector: { matchLabels: { a: 'b' } } }];
 const PARENTS = [{ name: 'web', namespace: 'ingress' }];
 
@@ -43,6 +44,7 @@ export const ROWS = [
   ...both('deployment.tolerations', [TOLERATION], `${POD}.tolerations`, [TOLERATION]),
   ...both('deployment.affinity', AFFINITY, `${POD}.affinity`, AFFINITY),
   ...both('deployment.topologySpread', SPREAD, `${POD}.topologySpreadConstraints`, SPREAD),
+  ['deployment.topologySpread', [RACK], GATEWAY, `${POD}.topologySpreadConstraints`, [{ ...RACK, labelSelector: { matchLabels: { servicename: 'webrtc-gateway', color: 'blue' } } }]],
   ...both('deployment.dnsPolicy', 'Default', `${POD}.dnsPolicy`, 'Default'),
   ...both('deployment.dnsConfig', { options: [{ name: 'ndots', value: '3' }] }, `${POD}.dnsConfig`, { options: [{ name: 'ndots', value: '3' }] }),
   ['deployment.ingress.domain', 'example.net', CUTOVER, 'spec.rules.0.host', 'webrtc-test.example.net'],
@@ -59,6 +61,9 @@ export const ROWS = [
   ['deployment.networkPolicy.httpFrom', PEERS, at(INFRA, 'NetworkPolicy/webrtc-gateway-blue'), 'spec.ingress.0.from', PEERS],
   ['deployment.networkPolicy.metricsFrom', PEERS, at(INFRA, 'NetworkPolicy/webrtc-gateway-blue'), 'spec.ingress.1.from', PEERS],
   ['deployment.networkPolicy.metricsFrom', PEERS, at(INFRA, 'NetworkPolicy/webrtc-coturn-blue'), 'spec.ingress.1.from', PEERS],
+  ['deployment.networkPolicy.coturnTo', PEERS, at(INFRA, 'NetworkPolicy/webrtc-coturn-blue'), 'spec.egress.1', { ports: [{ protocol: 'TCP' }], to: PEERS }],
+  ['deployment.networkPolicy.coturnTo', PEERS, at(INFRA, 'NetworkPolicy/webrtc-coturn-blue'), 'spec.egress.2', { ports: [{ port: 53, protocol: 'UDP' }, { port: 53 }] }],
+  ['deployment.networkPolicy.coturnTo', [], at(INFRA, 'NetworkPolicy/webrtc-coturn-blue'), 'spec.egress.length', 1],
   ['deployment.networkPolicy.sipFrom', PEERS, at(INFRA, 'NetworkPolicy/webrtc-gateway-blue'), 'spec.ingress.2.from', PEERS],
   ...each((component) => [
     ['deployment.keda', true, scaled(component), 'spec.scaleTargetRef.name', `webrtc-${component}-blue`],
@@ -138,6 +143,7 @@ export const ROWS = [
     [`${component}.logPvc.capacity`, '5Gi', at(COMMON, 'PersistentVolume/log-volume'), 'spec.capacity.storage', '5Gi', { [`${component}.logPvc`]: PVC }],
     [`${component}.logPvc.volumeName`, 'named', at(COMMON, 'PersistentVolumeClaim/log-pvc'), 'spec.volumeName', 'named', { [`${component}.logPvc.pvcName`]: 'log-pvc' }],
     [`${component}.logPvc.volumeSpec`, { accessModes: ['ReadWriteOnce'], persistentVolumeReclaimPolicy: 'Retain' }, at(COMMON, 'PersistentVolume/log-volume'), 'spec', { accessModes: ['ReadWriteOnce'], capacity: { storage: '50Gi' }, nfs: { path: '/logs', server: '192.0.2.7' }, persistentVolumeReclaimPolicy: 'Retain', storageClassName: '' }, { [`${component}.logPvc`]: PVC }],
+    [`${component}.logPvc.volumespec`, { accessModes: ['ReadWriteOnce'], hostPath: { path: '/logs' } }, at(COMMON, 'PersistentVolume/log-volume'), 'spec', { accessModes: ['ReadWriteOnce'], capacity: { storage: '50Gi' }, hostPath: { path: '/logs' }, storageClassName: '' }, { [`${component}.logPvc.volumeName`]: 'log-volume' }],
     [`${component}.logPvc.volumeSpec.accessModes`, ['ReadWriteOnce'], at(COMMON, 'PersistentVolumeClaim/log-pvc'), 'spec.accessModes', ['ReadWriteOnce'], { [`${component}.logPvc`]: PVC }],
     [`${component}.logPvc.volumeAnnotations`, { 'bound-by-controller': 'yes' }, at(COMMON, 'PersistentVolume/log-volume'), 'metadata.annotations', { 'bound-by-controller': 'yes' }, { [`${component}.logPvc`]: PVC }],
   ]),
@@ -185,9 +191,15 @@ export const ROWS = [
   ['gateway.scaling.thresholdSignins', 25, scaled('gateway'), 'triggers.prometheus.metadata.threshold', '25', KEDA],
   ['gateway.scaling.thresholdSignins', 25, ALERTS, 'spec.groups.0.rules.0.expr', 'avg by (namespace, color) (wrtc_current_signins{namespace="webrtc"}) > 25', { ...MONITORED, 'monitoring.prometheusAlerts': true }],
   ['gateway.secrets.type', 'csi', GATEWAY, 'volumes.secrets', { name: 'secrets', csi: { driver: 'secrets-store.csi.k8s.io', readOnly: true, volumeAttributes: { secretProviderClass: 'class' } } }, { 'gateway.secrets.csi.turn': 'class' }],
-  ['gateway.secrets.csi.turn', 'class', GATEWAY, variable('WSG_TURN__SECRET'), { secretKeyRef: { name: 'class', key: 'turnSecret' } }, { 'gateway.secrets.type': 'csi' }],
-  ['gateway.secrets.k8s.turn', 'mine', GATEWAY, variable('WSG_TURN__SECRET'), { secretKeyRef: { name: 'mine', key: 'turnSecret' } }],
+  ['gateway.secrets.csi.turn', 'class', GATEWAY, variable('WSG_TURN__SECRET'), 'file:/mnt/secrets/turnSecret', { 'gateway.secrets.type': 'csi' }],
+  ['gateway.secrets.csi.turn', 'class', COTURN, 'volumes.secrets.csi.volumeAttributes.secretProviderClass', 'class', { 'gateway.secrets.type': 'csi' }],
+  ...both('gateway.secrets.k8s.turn', 'mine', 'volumes.secrets', { name: 'secrets', secret: { secretName: 'mine', items: [{ key: 'turnSecret', path: 'turnSecret' }] } }),
+  ...both('gateway.secrets.k8s.turn', 'mine', 'mounts.secrets', { name: 'secrets', mountPath: '/mnt/secrets', readOnly: true }),
+  ['gateway.secrets.k8s.turn', 'mine', GATEWAY, variable('WSG_TURN__SECRET'), 'file:/mnt/secrets/turnSecret'],
+  ['gateway.secrets.k8s.turn', 'mine', COTURN, variable('WST_AUTH__SECRETS'), 'file:/mnt/secrets/turnSecret'],
   ['gateway.secrets.env.turnSecret', 'in clear', GATEWAY, variable('WSG_TURN__SECRET'), 'in clear', { 'gateway.secrets.type': 'env' }],
+  ['gateway.secrets.env.turnSecret', 'in clear', COTURN, variable('WST_AUTH__SECRETS'), 'in clear', { 'gateway.secrets.type': 'env' }],
+  ['gateway.secrets.env.turnSecret', 'in clear', GATEWAY, 'volumes.secrets', undefined, { 'gateway.secrets.type': 'env' }],
   ...['csi.gws', 'k8s.gws', 'env.gwsClient', 'env.gwsSecret'].map((name) => [`gateway.secrets.${name}`, 'x', GATEWAY, 'warning', 'gateway.secrets: the GWS client is not supported yet']),
   ['gateway.esServer', 'http://es.example.com:9200', GATEWAY, variable('WSG_LOG__ELASTICSEARCH__URL'), 'http://es.example.com:9200'],
   ['gateway.esServer', 'es.logging.svc', GATEWAY, variable('WSG_LOG__ELASTICSEARCH__QUEUE_PATH'), '/var/lib/webrtc-sip-gateway'],
@@ -196,8 +208,14 @@ export const ROWS = [
   ['gateway.esServer', 'stdout', GATEWAY, 'volumes.log-queue', undefined],
   ['gateway.esQueueMegabytes', 100, GATEWAY, variable('WSG_LOG__ELASTICSEARCH__QUEUE_MEGABYTES'), '100', ES],
   ['gateway.esQueueMegabytes', 100, GATEWAY, 'volumes.log-queue', { name: 'log-queue', emptyDir: { sizeLimit: '132Mi' } }, ES],
-  ['gateway.esSecret', 'es', GATEWAY, variable('WSG_LOG__ELASTICSEARCH__API_KEY'), { secretKeyRef: { name: 'es', key: 'apiKey', optional: true } }, ES],
-  ['gateway.esSecret', 'es', GATEWAY, variable('WSG_LOG__ELASTICSEARCH__PASSWORD'), { secretKeyRef: { name: 'es', key: 'password', optional: true } }, ES],
+  ['gateway.esSecret', 'es', GATEWAY, variable('WSG_LOG__ELASTICSEARCH__API_KEY'), 'file:/etc/elasticsearch/apiKey', ES],
+  ['gateway.esSecret', 'es', GATEWAY, 'volumes.elasticsearch.secret', { secretName: 'es', items: [{ key: 'apiKey', path: 'apiKey' }] }, ES],
+  ['gateway.esSecret', 'es', GATEWAY, 'volumes.elasticsearch.secret.items.1', { key: 'ca.crt', path: 'ca.crt' }, { 'gateway.esServer': 'https://es' }],
+  ['gateway.esCredentials', 'password', GATEWAY, variable('WSG_LOG__ELASTICSEARCH__PASSWORD'), 'file:/etc/elasticsearch/password', { ...ES, 'gateway.esSecret': 'es' }],
+  ['gateway.esCredentials', 'password', GATEWAY, variable('WSG_LOG__ELASTICSEARCH__USER'), { secretKeyRef: { name: 'es', key: 'user' } }, { ...ES, 'gateway.esSecret': 'es' }],
+  ['gateway.esCredentials', 'password', GATEWAY, variable('WSG_LOG__ELASTICSEARCH__API_KEY'), undefined, { ...ES, 'gateway.esSecret': 'es' }],
+  ['gateway.esCredentials', 'none', GATEWAY, 'volumes.elasticsearch.secret.items', [{ key: 'ca.crt', path: 'ca.crt' }], { 'gateway.esServer': 'https://es', 'gateway.esSecret': 'es' }],
+  ['gateway.esCredentials', 'none', GATEWAY, 'volumes.elasticsearch', undefined, { ...ES, 'gateway.esSecret': 'es' }],
   ['gateway.esSecret', 'es', GATEWAY, variable('WSG_LOG__ELASTICSEARCH__CA'), '/etc/elasticsearch/ca.crt', { 'gateway.esServer': 'https://es' }],
   ['gateway.esSecret', 'es', GATEWAY, 'mounts.elasticsearch.mountPath', '/etc/elasticsearch', ES],
   ['gateway.logPath', '/log', GATEWAY, variable('WSG_LOG__PATH'), '/log'],

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
 import { read } from '../lib/helm.mjs';
+import { object } from '../lib/objects.mjs';
 import { closedMaps, failures, illTyped, nulls, options, unexplained, withoutRow } from '../lib/option-checks.mjs';
 import { each } from '../lib/queue.mjs';
 import { chart } from './chart.mjs';
@@ -11,7 +12,7 @@ import { ROWS } from './option-table.mjs';
 
 const OPTIONS = options(chart);
 
-test('every option appears where it must', async () => {
+test('every option appears where it must, and Kubernetes takes what it brings', async () => {
   assert.deepEqual(await failures(chart, ROWS), []);
 });
 
@@ -33,6 +34,24 @@ test('an option of another type is refused by name', async () => {
   const more = { 'gateway.replicas': '1', 'gateway.workersCount': 1.5, 'coturn.port': 70000, 'gateway.logPath': 'log', 'gateway.turnExternalUriBlue': 'https://turn.example.com', 'coturn.budget.minAvailable': 'half', 'gateway.voiceSipProxy': 'a;transport=sctp', 'gateway.resources.requests.cpu': '800m', 'gateway.resources.requests.ephemeral-storage': true, 'deployment.ingress.tls': 'secret', 'monitoring.alertFor': { 'webrtc-gateway-signin': '1m' } };
   const again = await chart.refusal(more);
   for (const option of Object.keys(more)) assert.ok(again.includes(`- ${option}: `), `${option}: ${again}`);
+});
+
+test('a word that is none of those that there are is refused by name', async () => {
+  const wrong = {
+    'deployment.type': 'gatway',
+    'deployment.color': 'grene',
+    'deployment.coturnDeployment': 'extern',
+    'deployment.dnsPolicy': 'ClusterLast',
+    'image.pullPolicy': 'Sometimes',
+    'gateway.media.reach': 'hostPort',
+    'gateway.secrets.type': 'file',
+    'gateway.esCredentials': 'token',
+    'gateway.restartPolicy': 'Never',
+    'coturn.restartPolicy': 'OnFailure',
+    'coturn.externalTrafficPolicy': 'Global',
+  };
+  const said = await chart.refusal({ ...wrong, 'coturn.protocols': ['TCP', 'TLS'] });
+  for (const option of [...Object.keys(wrong), 'coturn.protocols.1']) assert.ok(said.includes(`- ${option}: ${option} must be one of the following: `), `${option}: ${said}`);
 });
 
 test('a default can be taken away, or that is refused by name', async () => {
@@ -61,6 +80,7 @@ test('what does not fit together is refused by name', async () => {
     [{ 'deployment.gatewayApi.enabled': true }, 'deployment.gatewayApi.parentRefs'],
     [{ 'gateway.config': { node: 'x' }, 'gateway.configSecret': 'y' }, 'gateway.configSecret'],
     [{ 'coturn.logPvc': { pvcName: 'x', volumeSpec: { nfs: {} } } }, 'coturn.logPvc.volumeName'],
+    [{ 'coturn.logPvc': { pvcName: 'x', volumespec: { nfs: {} } } }, 'coturn.logPvc.volumeName'],
     [{ 'deployment.keda': true, 'coturn.resources': null }, 'coturn.resources.requests'],
     [{ 'deployment.hpa': true, 'gateway.resources.requests': null }, 'gateway.resources.requests'],
     [{ 'deployment.hpa': true, 'gateway.replicas': 0 }, 'gateway.replicas'],
@@ -90,5 +110,10 @@ test('values-template.yaml explains every option, and is a file that works', asy
 test('a file as operators of the guide have it renders in every step', async () => {
   const values = read(readFileSync(new URL('operator-values.yaml', import.meta.url), 'utf8'));
   const steps = [['infra', ''], ...['infra', 'coturn', 'gateway', 'cutover'].flatMap((type) => ['blue', 'green'].map((color) => [type, color]))];
-  for (const objects of await each(steps, ([type, color]) => chart.render({ 'deployment.type': type, 'deployment.color': color }, { values }))) assert.ok(objects.length > 0);
+  const rendered = await each(steps, ([type, color]) => chart.render({ 'deployment.type': type, 'deployment.color': color }, { values }));
+  for (const objects of rendered) assert.ok(objects.length > 0);
+  for (const component of ['gateway', 'coturn']) {
+    const { spec } = object(rendered[0], 'PersistentVolume', `webrtc-${component}-log-volume`);
+    assert.equal(spec.nfs.server, '192.0.2.51');
+  }
 });

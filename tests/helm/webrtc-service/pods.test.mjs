@@ -18,15 +18,25 @@ test('the two programs share one secret, whichever way it comes', async () => {
   ];
   for (const [options, expected] of ways) {
     const objects = await chart.render({ ...step(['all', 'blue']), ...options });
-    const given = ['gateway', 'coturn'].map((component) => {
-      const found = environment(object(objects, 'Deployment', `webrtc-${component}-blue`));
-      return found[component === 'gateway' ? 'WSG_TURN__SECRET' : 'WST_AUTH__SECRETS'];
-    });
-    assert.deepEqual(given[0], given[1]);
-    const driven = objects.filter(({ spec }) => spec?.template?.spec.volumes.some(({ csi }) => csi));
-    assert.equal(driven.length, expected === 'class' ? 2 : 0);
-    assert.equal(given[0].secretKeyRef?.name ?? given[0], expected);
+    for (const [component, variable] of [['gateway', 'WSG_TURN__SECRET'], ['coturn', 'WST_AUTH__SECRETS']]) {
+      const deployment = object(objects, 'Deployment', `webrtc-${component}-blue`);
+      const { secret, csi } = deployment.spec.template.spec.volumes.find(({ name }) => name === 'secrets') ?? {};
+      const given = environment(deployment)[variable];
+      assert.equal(secret?.secretName ?? csi?.volumeAttributes.secretProviderClass ?? given, expected);
+      if (secret || csi) assert.equal(given, 'file:/mnt/secrets/turnSecret');
+      assert.equal(Boolean(csi), expected === 'class');
+    }
     assert.equal(objects.some((one) => one.metadata.name === 'webrtc-turn-secret'), expected === 'webrtc-turn-secret');
+  }
+});
+
+test('pods of a component and colour spread over zones and nodes', async () => {
+  const objects = await chart.render(step(['all', 'green']));
+  for (const component of ['gateway', 'coturn']) {
+    const { topologySpreadConstraints } = object(objects, 'Deployment', `webrtc-${component}-green`).spec.template.spec;
+    const labelSelector = { matchLabels: { servicename: `webrtc-${component}`, color: 'green' } };
+    const expected = ['topology.kubernetes.io/zone', 'kubernetes.io/hostname'].map((topologyKey) => ({ topologyKey, maxSkew: 1, whenUnsatisfiable: 'ScheduleAnyway', labelSelector }));
+    assert.deepEqual(topologySpreadConstraints, expected);
   }
 });
 

@@ -1,13 +1,14 @@
 // The programs themselves, with what the chart renders for them.
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { createHmac } from 'node:crypto';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 
 import { object } from '../lib/objects.mjs';
 import { run, temporaryFolder } from '../lib/process.mjs';
-import { ask, command, freePorts, GATEWAY, start, TURN } from '../lib/program.mjs';
+import { ask, command, freePorts, GATEWAY, SECRET, start, TURN } from '../lib/program.mjs';
 import { chart } from './chart.mjs';
 
 const ALL = { 'deployment.type': 'all', 'deployment.color': 'blue' };
@@ -22,7 +23,14 @@ const SMALL = {
 function pod(objects, component, files = {}) {
   const { stringData } = object(objects, 'Secret', `webrtc-${component}-config-blue`);
   const deployment = object(objects, 'Deployment', `webrtc-${component}-blue`);
-  return command(component === 'gateway' ? GATEWAY : TURN, deployment, { ...stringData, ...files });
+  const volumes = Object.fromEntries(deployment.spec.template.spec.volumes.map((volume) => [volume.name, secretFiles(volume, files)]));
+  return command(component === 'gateway' ? GATEWAY : TURN, deployment, { ...volumes, config: { ...stringData, ...files } });
+}
+
+/** What a volume brings of a Secret, or of the CSI driver. */
+function secretFiles({ secret, csi }, files) {
+  if (csi) return { turnSecret: SECRET };
+  return secret?.items && Object.fromEntries(secret.items.map(({ key, path }) => [path, files[key] ?? SECRET]));
 }
 
 async function certificate() {
@@ -30,7 +38,7 @@ async function certificate() {
   const [key, crt] = ['tls.key', 'tls.crt'].map((name) => path.join(folder, name));
   const made = await run('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj', '/CN=turn', '-keyout', key, '-out', crt]);
   assert.equal(made.status, 0, made.stderr);
-  return { 'tls/tls.key': readFileSync(key, 'utf8'), 'tls/tls.crt': readFileSync(crt, 'utf8') };
+  return { 'tls/tls.key': readFileSync(key, 'utf8'), 'tls/tls.crt': readFileSync(crt, 'utf8'), 'ca.crt': readFileSync(crt, 'utf8') };
 }
 
 test('the programs take their configuration, whatever is set', async () => {
@@ -42,6 +50,11 @@ test('the programs take their configuration, whatever is set', async () => {
     { 'gateway.voiceSipProxy': 'proxy.voice.svc:5080;transport=tcp', 'gateway.sip.trusted': ['10.1.0.0/16', '10.2.0.1'], 'gateway.allowedOrigins': ['https://crm.example.com', 'https://b.example.com'] },
     { 'gateway.arguments': ['-codecs pcmu,pcma,opus=120', '-sip-disallowed-codecs opus,telephone-event'] },
     { 'gateway.esServer': 'elasticsearch.logging.svc:9200', 'gateway.esQueueMegabytes': 64 },
+    { 'gateway.esServer': 'https://elasticsearch.logging.svc:9200', 'gateway.esSecret': 'es' },
+    { 'gateway.esServer': 'elasticsearch.logging.svc:9200', 'gateway.esSecret': 'es', 'gateway.esCredentials': 'password' },
+    { 'coturn.config': { ...SMALL['coturn.config'], log: { elasticsearch: { url: 'http://elasticsearch.logging.svc:9200', queue_path: temporaryFolder() } } } },
+    { 'gateway.secrets': { type: 'csi', csi: { turn: 'class' } } },
+    { 'gateway.secrets': { type: 'env', env: { turnSecret: 'in clear' } } },
     { 'gateway.drainSeconds': 0, 'coturn.drainSeconds': 0, 'coturn.allowPeers': ['10.42.0.7'], 'gateway.turnExternalUriBlue': 'turns:turn.example.com:443?transport=tcp,turn:turn.example.com' },
   ];
   for (const variant of variants) {
@@ -57,14 +70,16 @@ test('what is said in the values is what the programs read', async () => {
   const objects = await chart.render({
     ...ALL, ...SMALL, 'gateway.workersCount': 2, 'gateway.voiceSipProxy': 'proxy.voice.svc:5080;transport=tcp', 'gateway.media.reach': 'hostPorts',
   });
-  const [gateway, turn] = await Promise.all(['gateway', 'coturn'].map(async (component) => (await ask(pod(objects, component), '--print-config')).stdout));
+  const programs = ['gateway', 'coturn'].map((component) => pod(objects, component));
+  const [gateway, turn] = await Promise.all(programs.map(async (program) => (await ask(program, '--print-config')).stdout));
   for (const line of [
     'node = "webrtc-pod-1"', 'colour = "blue"', 'target = "proxy.voice.svc:5080"', 'tcp = true', 'domain = "proxy.voice.svc"', 'workers = 2',
     'listen = ["127.0.0.1:5060"]', 'advertised = ["192.0.2.10"]', 'calls = 20', 'drain_seconds = 600', 'name = "alice"',
     'urls = ["turn:turn-blue.example.com:443?transport=udp", "turn:turn-blue.example.com:443?transport=tcp"]',
+    `secret = "file:${programs[0].folders.secrets}/turnSecret"`,
   ]) assert.ok(gateway.split('\n').includes(line), `${line} in ${gateway}`);
   assert.match(gateway, /\[turn\]\nlisten = \[\]/);
-  for (const line of ['listen = ["127.0.0.1:3478"]', 'realm = "example.com"', 'secrets = ["***"]', 'port_low = 50000', 'deny_peers = ["0.0.0.0/0", "::/0"]', 'peer_connections = 0', 'relay_sockets = 20']) {
+  for (const line of ['listen = ["127.0.0.1:3478"]', 'realm = "example.com"', `secrets = ["file:${programs[1].folders.secrets}/turnSecret"]`, 'port_low = 50000', 'deny_peers = ["0.0.0.0/0", "::/0"]', 'peer_connections = 0', 'relay_sockets = 20']) {
     assert.ok(turn.split('\n').includes(line), `${line} in ${turn}`);
   }
 });
@@ -86,7 +101,7 @@ async function running(options = {}) {
     await stop();
     throw error;
   }
-  return { http: `http://127.0.0.1:${http}`, stop, said: () => started.map((one) => one.said()) };
+  return { http: `http://127.0.0.1:${http}`, stop, said: () => started.map((one) => one.said()), folders: [gateway, coturn].map((one) => one.folders.secrets) };
 }
 
 test('gateway and TURN server start as in pods', async () => {
@@ -96,6 +111,30 @@ test('gateway and TURN server start as in pods', async () => {
     const cookie = (await fetch(`${http}/v1/events?after=0`)).headers.get('set-cookie');
     assert.equal(cookie, 'WSGROUTEID=.webrtc-pod-1; Path=/; Secure; SameSite=None; HttpOnly');
     for (const text of said()) for (const line of text.trim().split('\n')) assert.equal(typeof JSON.parse(line), 'object');
+  } finally {
+    await stop();
+  }
+});
+
+test('another TURN secret in the mounted file is taken over while the programs run', async () => {
+  const { http, stop, said, folders } = await running({ 'gateway.trustedProxies': ['127.0.0.1'] });
+  const madeWith = async (secret) => {
+    const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'session.signIn', params: { user: 'alice', password: 'secret' } });
+    const headers = { 'content-type': 'application/json', 'x-forwarded-proto': 'https' };
+    const { result, error } = await (await fetch(`${http}/v1/rpc`, { method: 'POST', headers, body })).json();
+    assert.ok(result, JSON.stringify(error));
+    const [{ username, credential }] = result.iceServers;
+    return credential === createHmac('sha1', secret).update(username).digest('base64');
+  };
+  try {
+    assert.ok(await madeWith(SECRET));
+    for (const folder of folders) writeFileSync(path.join(folder, 'turnSecret'), 'another');
+    const deadline = Date.now() + 15_000;
+    while (!said().every((text) => text.includes('configuration reloaded'))) {
+      assert.ok(Date.now() < deadline, said().join('\n'));
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    assert.ok(await madeWith('another'));
   } finally {
     await stop();
   }

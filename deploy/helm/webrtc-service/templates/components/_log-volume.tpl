@@ -1,5 +1,11 @@
 {{- /* Each takes (list ROOT COMPONENT). */ -}}
 
+{{- /* The volume for it, as YAML. The option is written both ways. */ -}}
+{{- define "webrtc.logVolumeSpec" -}}
+{{- $pvc := (index (index . 0).Values (index . 1)).logPvc | default dict -}}
+{{ mergeOverwrite (deepCopy ($pvc.volumespec | default dict)) (deepCopy ($pvc.volumeSpec | default dict)) | toYaml }}
+{{- end -}}
+
 {{- /* The folder of the log, in a volume of its own. */ -}}
 {{- define "webrtc.logMount" -}}
 {{- $options := index (index . 0).Values (index . 1) -}}

@@ -10,7 +10,7 @@
 - name: WST_AUTH__REALM
   value: {{ .Values.deployment.ingress.domain | default "webrtc" | quote }}
 - name: WST_AUTH__SECRETS
-  {{ include "webrtc.turnSecretValue" . }}
+  value: {{ include "webrtc.turnSecretValue" . }}
 - name: WST_RELAY__PORT_LOW
   value: {{ $coturn.relayPortLow | quote }}
 - name: WST_RELAY__PORT_HIGH

@@ -3,6 +3,18 @@
 {{- if ne .Values.gateway.esServer "stdout" }}{{ .Values.gateway.esServer }}{{ end -}}
 {{- end -}}
 
+{{- /* The keys of gateway.esSecret that are mounted as files, with spaces between. */ -}}
+{{- define "webrtc.elasticsearchFiles" -}}
+{{- $gateway := .Values.gateway -}}
+{{- if and (include "webrtc.elasticsearch" .) $gateway.esSecret -}}
+{{- $keys := without (list $gateway.esCredentials) "none" -}}
+{{- if hasPrefix "https://" $gateway.esServer -}}
+{{- $keys = append $keys "ca.crt" -}}
+{{- end -}}
+{{ join " " $keys }}
+{{- end -}}
+{{- end -}}
+
 {{- define "webrtc.elasticsearchEnvironment" -}}
 {{- $gateway := .Values.gateway -}}
 {{- if include "webrtc.elasticsearch" . }}
@@ -12,15 +24,20 @@
   value: /var/lib/webrtc-sip-gateway
 - name: WSG_LOG__ELASTICSEARCH__QUEUE_MEGABYTES
   value: {{ $gateway.esQueueMegabytes | quote }}
-{{- with $gateway.esSecret }}
-{{- range $variable, $key := dict "USER" "user" "PASSWORD" "password" "API_KEY" "apiKey" }}
-- name: WSG_LOG__ELASTICSEARCH__{{ $variable }}
-  valueFrom: { secretKeyRef: { name: {{ $gateway.esSecret }}, key: {{ $key }}, optional: true } }
+{{- $files := include "webrtc.elasticsearchFiles" . | splitList " " }}
+{{- if has "apiKey" $files }}
+- name: WSG_LOG__ELASTICSEARCH__API_KEY
+  value: file:/etc/elasticsearch/apiKey
 {{- end }}
-{{- if hasPrefix "https://" $gateway.esServer }}
+{{- if has "password" $files }}
+- name: WSG_LOG__ELASTICSEARCH__USER
+  valueFrom: { secretKeyRef: { name: {{ $gateway.esSecret }}, key: user } }
+- name: WSG_LOG__ELASTICSEARCH__PASSWORD
+  value: file:/etc/elasticsearch/password
+{{- end }}
+{{- if has "ca.crt" $files }}
 - name: WSG_LOG__ELASTICSEARCH__CA
   value: /etc/elasticsearch/ca.crt
-{{- end }}
 {{- end }}
 {{- end }}
 {{- end -}}
@@ -28,9 +45,9 @@
 {{- define "webrtc.elasticsearchMount" -}}
 {{- if include "webrtc.elasticsearch" . }}
 - { name: log-queue, mountPath: /var/lib/webrtc-sip-gateway }
-{{- if .Values.gateway.esSecret }}
-- { name: elasticsearch, mountPath: /etc/elasticsearch, readOnly: true }
 {{- end }}
+{{- if include "webrtc.elasticsearchFiles" . }}
+- { name: elasticsearch, mountPath: /etc/elasticsearch, readOnly: true }
 {{- end }}
 {{- end -}}
 
@@ -39,12 +56,14 @@
 {{- if include "webrtc.elasticsearch" . }}
 - name: log-queue
   emptyDir: { sizeLimit: {{ add .Values.gateway.esQueueMegabytes 32 }}Mi }
-{{- with .Values.gateway.esSecret }}
+{{- end }}
+{{- with include "webrtc.elasticsearchFiles" . }}
 - name: elasticsearch
   secret:
-    secretName: {{ . }}
-    items: [{ key: ca.crt, path: ca.crt }]
-    optional: true
-{{- end }}
+    secretName: {{ $.Values.gateway.esSecret }}
+    items:
+      {{- range splitList " " . }}
+      - { key: {{ . }}, path: {{ . }} }
+      {{- end }}
 {{- end }}
 {{- end -}}

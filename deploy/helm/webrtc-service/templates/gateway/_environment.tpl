@@ -70,7 +70,7 @@
 - name: WSG_TURN__URLS
   value: {{ . | quote }}
 - name: WSG_TURN__SECRET
-  {{ include "webrtc.turnSecretValue" $ }}
+  value: {{ include "webrtc.turnSecretValue" $ }}
 {{- end }}
 - name: WSG_LOG__FORMAT
   value: json
