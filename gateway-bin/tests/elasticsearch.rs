@@ -1,5 +1,6 @@
 //! Logs of the whole program: as JSON on standard output, or with Elasticsearch, which may not let us in.
 
+use std::fs::File;
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -106,5 +107,27 @@ fn lines_wait_for_the_right_key_which_a_file_brings_while_the_program_runs() {
     let refusals = stderr.lines().filter(|line| line.contains("answers 401: security_exception")).count();
     assert_eq!(refusals, 1, "said once, however often it is tried: {stderr}");
     assert!(!server.field("message").iter().any(|said| said.as_str().is_some_and(|said| said.contains("401"))));
+    std::fs::remove_dir_all(&folder).expect("it is ours");
+}
+
+#[test]
+fn a_standard_error_that_takes_nothing_stops_no_lines() {
+    let folder = std::env::temp_dir().join(format!("wsg-elasticsearch-full-{}", std::process::id()));
+    let (full, metrics) = (File::create("/dev/full").expect("Linux has it"), free_port());
+    let mut server = Elasticsearch::down();
+    let child = program(metrics)
+        .env("WSG_LOG__ELASTICSEARCH__URL", format!("http://{}", server.address))
+        .env("WSG_LOG__ELASTICSEARCH__QUEUE_PATH", &folder)
+        .env("WSG_LOG__ELASTICSEARCH__BATCH_SECONDS", "1")
+        .stdout(Stdio::null())
+        .stderr(full)
+        .spawn()
+        .expect("the program starts");
+    until(|| metric(metrics, "wsg_elasticsearch_unreachable") == 1);
+    server.come_up(None);
+    until(|| server.has("started"));
+    signal(&child, "-TERM");
+    assert_eq!(exit_code(child), Some(0));
+    assert!(server.has("nobody is left"), "to the end");
     std::fs::remove_dir_all(&folder).expect("it is ours");
 }

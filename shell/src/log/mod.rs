@@ -1,5 +1,6 @@
 //! Logs: how lines look, where they go, which there are.
 
+mod complaint;
 pub mod elasticsearch;
 mod file;
 mod outputs;

@@ -4,6 +4,8 @@ use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use super::complaint::complain;
+
 /// How long a sink that failed is left alone.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -53,7 +55,7 @@ impl<S: Sink> Tolerant<S> {
             }
             None => {
                 // Not into the log, which is what fails.
-                eprintln!("{}: {error}; log lines are lost until it works again", self.sink.name());
+                complain(format_args!("{}: {error}; log lines are lost until it works again", self.sink.name()));
                 self.failing = Some(Failing { last_try: now, lost: 1 });
             }
         }
@@ -73,7 +75,7 @@ impl<S: Sink> Write for Tolerant<S> {
         match self.sink.write_line(now, line) {
             Ok(()) => {
                 if let Some(failing) = self.failing.take() {
-                    eprintln!("{}: works again, {} log lines are lost", self.sink.name(), failing.lost);
+                    complain(format_args!("{}: works again, {} log lines are lost", self.sink.name(), failing.lost));
                 }
             }
             Err(error) => self.lose(now, &error),
