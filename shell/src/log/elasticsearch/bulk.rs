@@ -147,15 +147,14 @@ impl Batch {
 
     fn handle_items(&mut self, body: &[u8]) -> Outcome {
         let sent = self.sent();
-        let items = serde_json::from_slice::<Answer>(body).map(|answer| answer.items).unwrap_or_default();
-        if items.len() != sent {
+        let Some(items) = items(body).filter(|items| items.len() == sent) else {
             let reason = "not the answer to a bulk request; is this Elasticsearch?".to_owned();
             return Outcome { trouble: Some(Trouble::Answer { status: 200, reason }), ..Outcome::default() };
-        }
+        };
         let mut outcome = Outcome::default();
         let entries: Vec<Entry> = self.entries.drain(..sent).collect();
         let mut again = Vec::new();
-        for (entry, item) in entries.into_iter().zip(items.into_iter().filter_map(|item| item.into_values().next())) {
+        for (entry, item) in entries.into_iter().zip(items) {
             let text = || item.error.as_ref().map(Problem::text).unwrap_or_default();
             match item.status {
                 // A conflict: it came there before, and only the answer was lost.
@@ -181,6 +180,12 @@ impl Batch {
     fn sent(&self) -> usize {
         self.portion.min(self.entries.len())
     }
+}
+
+/// What became of each document; none where this isn't the answer to a bulk request.
+fn items(body: &[u8]) -> Option<Vec<Item>> {
+    let answer: Answer = serde_json::from_slice(body).ok()?;
+    answer.items.into_iter().map(|item| item.into_values().next()).collect()
 }
 
 /// `create`, because it takes an id once, and because data streams take nothing else.
@@ -301,9 +306,15 @@ mod tests {
 
     #[test]
     fn an_answer_of_somebody_else_loses_nothing() {
-        for body in [&b"<html>welcome</html>"[..], b"{}", br#"{"errors":false,"items":[{}]}"#] {
+        for body in [
+            "<html>welcome</html>",
+            "{}",
+            r#"{"items":[{},{}]}"#,
+            r#"{"items":[{"create":{"status":201}},{}]}"#,
+            r#"{"items":[{"create":{"status":201}}]}"#,
+        ] {
             let mut batch = batch(&["a", "b"]);
-            let outcome = batch.handle_answer(StatusCode::OK, body);
+            let outcome = batch.handle_answer(StatusCode::OK, body.as_bytes());
             assert!(outcome.trouble.is_some_and(|trouble| !trouble.is_unreachable()));
             assert_eq!(ids(&batch), ["a", "b"]);
         }
