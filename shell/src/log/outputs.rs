@@ -51,8 +51,8 @@ impl LogHandle {
     }
 }
 
-/// Installs the process-wide subscriber; does nothing but return a handle when one is installed already. Files are
-/// `INSTANCE/PROGRAM.log` in the configured folder. Standard output has the lines when there is nothing else.
+/// Starts what takes lines, and installs the process-wide subscriber that gives them to it; one that is there already stays.
+/// Files are `INSTANCE/PROGRAM.log` in the configured folder. Standard output has the lines when there is nothing else.
 ///
 /// # Errors
 /// A folder can't be written to, or a file can't be used.
