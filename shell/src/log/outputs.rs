@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use tracing::Subscriber;
@@ -21,6 +21,12 @@ use crate::config::ConfigError;
 /// Lines that may wait for an output that is slow.
 const MAX_WAITING: usize = 10_000;
 
+/// How long the end of the program waits for an output that is stuck. The end of a writer takes no longer than 1.1 s, unless
+/// standard output is stuck: it says there that it couldn't wait.
+const LAST_LINES: Duration = Duration::from_millis(1500);
+/// The same for the last request, which has a shorter limit of its own.
+const LAST_REQUEST: Duration = Duration::from_secs(3);
+
 /// Count the lines that found no place among those, for each output.
 static OVERFLOWS: Mutex<Vec<ErrorCounter>> = Mutex::new(Vec::new());
 
@@ -31,7 +37,7 @@ pub struct LogHandle {
     outputs: Arc<Outputs>,
 }
 
-/// In the order in which they end: what sends lines goes last.
+/// What takes lines.
 #[derive(Default)]
 struct Outputs {
     writers: Vec<WorkerGuard>,
@@ -87,6 +93,29 @@ impl Outputs {
     }
 }
 
+impl Drop for Outputs {
+    fn drop(&mut self) {
+        for writer in std::mem::take(&mut self.writers) {
+            end_within(LAST_LINES, writer);
+        }
+        // Afterwards: what is written last is sent too.
+        end_within(LAST_REQUEST, self.shipping.take());
+    }
+}
+
+/// Drops it, and goes on without it where that takes longer.
+fn end_within(limit: Duration, output: impl Send + 'static) {
+    let (ended, end) = mpsc::channel::<()>();
+    let drop_it = move || {
+        drop(output);
+        drop(ended);
+    };
+    // Without a thread it is dropped here and now.
+    if std::thread::Builder::new().name("log-end".to_owned()).spawn(drop_it).is_ok() {
+        let _ = end.recv_timeout(limit);
+    }
+}
+
 fn layer<S>(format: LogFormat, ansi: bool, writer: NonBlocking) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
@@ -114,4 +143,34 @@ pub(crate) fn lost_log_lines() -> u64 {
     let overflowed: u64 = overflows.iter().map(|counter| counter.dropped_lines() as u64).sum();
     let shipping = shipping_figures();
     lost_lines() + overflowed + shipping.lost + shipping.refused
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    /// Ends when it is allowed to, or after a long time.
+    struct Stuck(mpsc::Receiver<()>, Arc<AtomicBool>);
+
+    impl Drop for Stuck {
+        fn drop(&mut self) {
+            let _ = self.0.recv_timeout(Duration::from_secs(60));
+            self.1.store(true, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn an_output_that_is_stuck_is_left_and_another_is_waited_for() {
+        let ended = Arc::<AtomicBool>::default();
+        let (allow, allowed) = mpsc::channel();
+        end_within(Duration::from_millis(1), Stuck(allowed, Arc::clone(&ended)));
+        assert!(!ended.load(Ordering::Relaxed));
+        drop(allow);
+        let (_, allowed) = mpsc::channel();
+        let ended = Arc::<AtomicBool>::default();
+        end_within(Duration::from_secs(60), Stuck(allowed, Arc::clone(&ended)));
+        assert!(ended.load(Ordering::Relaxed));
+    }
 }
