@@ -1,19 +1,13 @@
 //! Logs of the whole program: as JSON on standard output, or with Elasticsearch, which may not let us in.
 
 use std::fs::File;
-use std::io::Read;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use shell::testing::elasticsearch::Elasticsearch;
-use shell::testing::{CertificateFiles, exit_code, signal, until};
-
-fn free_port() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a free port");
-    listener.local_addr().expect("it is bound")
-}
+use shell::testing::{CertificateFiles, end, free_port, get, signal, until};
 
 /// Like one with a configuration file, without users.
 fn program(metrics: SocketAddr) -> Command {
@@ -33,27 +27,9 @@ fn program(metrics: SocketAddr) -> Command {
 
 /// The value of a sample; 0 while there is no page.
 fn metric(address: SocketAddr, name: &str) -> u64 {
-    let page = (|| {
-        let mut stream = std::net::TcpStream::connect(address).ok()?;
-        std::io::Write::write_all(&mut stream, b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-            .ok()?;
-        let mut page = String::new();
-        stream.read_to_string(&mut page).ok()?;
-        Some(page)
-    })();
-    let page = page.unwrap_or_default();
+    let page = get(address, "/metrics").unwrap_or_default();
     let value = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     value.map_or(0, |value| value.parse().expect("a number"))
-}
-
-/// Ends it; what it said on standard output and standard error.
-fn end(mut child: Child) -> (String, String) {
-    signal(&child, "-TERM");
-    let (mut stdout, mut stderr) = (String::new(), String::new());
-    child.stdout.take().expect("it is piped").read_to_string(&mut stdout).expect("it is text");
-    child.stderr.take().expect("it is piped").read_to_string(&mut stderr).expect("it is text");
-    assert_eq!(exit_code(child), Some(0), "{stderr}");
-    (stdout, stderr)
 }
 
 #[test]
@@ -126,8 +102,7 @@ fn a_standard_error_that_takes_nothing_stops_no_lines() {
     until(|| metric(metrics, "wsg_elasticsearch_unreachable") == 1);
     server.come_up(None);
     until(|| server.has("started"));
-    signal(&child, "-TERM");
-    assert_eq!(exit_code(child), Some(0));
+    end(child);
     assert!(server.has("nobody is left"), "to the end");
     std::fs::remove_dir_all(&folder).expect("it is ours");
 }
