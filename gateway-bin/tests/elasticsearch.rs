@@ -51,6 +51,16 @@ fn the_log_is_json_on_standard_output_and_nothing_is_on_standard_error() {
 }
 
 #[test]
+fn lines_that_standard_output_does_not_take_are_counted_and_that_is_said_once() {
+    let (full, metrics) = (File::create("/dev/full").expect("Linux has it"), free_port());
+    let child = program(metrics).stdout(full).spawn().expect("the program starts");
+    until(|| metric(metrics, "wsg_lost_log_lines_total") >= 2);
+    let (_, stderr) = end(child);
+    let said = stderr.lines().filter(|line| line.starts_with("standard output: ") && line.contains("lines are lost"));
+    assert_eq!(said.count(), 1, "{stderr}");
+}
+
+#[test]
 fn lines_wait_for_the_right_key_which_a_file_brings_while_the_program_runs() {
     let folder: PathBuf = std::env::temp_dir().join(format!("wsg-elasticsearch-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("there is room");

@@ -54,8 +54,7 @@ impl Exposition {
     pub fn log(&mut self, prefix: &str) {
         let name = |rest: &str| format!("{prefix}_{rest}");
         let shipping = shipping_figures();
-        let help =
-            "Log lines that a file or Elasticsearch never got: full, slow or gone for too long, or they were refused.";
+        let help = "Log lines that standard output, a file or Elasticsearch never got: full, slow, gone, or they were refused.";
         self.single(Kind::Counter, &name("lost_log_lines_total"), help, lost_log_lines());
         let results = [("stored", shipping.stored), ("refused", shipping.refused), ("dropped", shipping.lost)];
         let samples = results.map(|(result, count)| (vec![("result", result)], count));

@@ -7,6 +7,7 @@ mod outputs;
 mod pseudonym;
 mod settings;
 mod sink;
+mod standard_output;
 
 pub(crate) use outputs::lost_log_lines;
 pub use outputs::{LogHandle, init};

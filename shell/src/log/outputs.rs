@@ -16,6 +16,7 @@ use super::elasticsearch::{Shipping, shipping_figures};
 use super::file::{LogFile, Rotation};
 use super::settings::{Log, LogFormat};
 use super::sink::{Tolerant, lost_lines};
+use super::standard_output::StandardOutput;
 use crate::config::ConfigError;
 
 /// Lines that may wait for an output that is slow.
@@ -76,8 +77,8 @@ pub fn init(program: &'static str, instance: &str, log: &Log) -> Result<LogHandl
         layers.push(layer(log.format, false, outputs.writer(Tolerant::new(file))));
     }
     if layers.is_empty() {
-        let stdout = io::stdout();
-        layers.push(layer(log.format, stdout.is_terminal(), outputs.writer(stdout)));
+        let writer = outputs.writer(Tolerant::new(StandardOutput));
+        layers.push(layer(log.format, io::stdout().is_terminal(), writer));
     }
     let _ = tracing_subscriber::registry().with(filter).with(layers).try_init();
     Ok(LogHandle { level, outputs: Arc::new(outputs) })
