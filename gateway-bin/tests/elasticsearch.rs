@@ -61,7 +61,7 @@ fn lines_that_standard_output_does_not_take_are_counted_and_that_is_said_once() 
 }
 
 #[test]
-fn lines_wait_for_the_right_key_which_a_file_brings_while_the_program_runs() {
+fn lines_wait_for_the_right_key_and_authority_which_files_bring_while_the_program_runs() {
     let folder: PathBuf = std::env::temp_dir().join(format!("wsg-elasticsearch-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("there is room");
     let (key, metrics) = (folder.join("key"), free_port());
@@ -85,6 +85,10 @@ fn lines_wait_for_the_right_key_which_a_file_brings_while_the_program_runs() {
     std::fs::write(&key, "cmlnaHQ=\n").expect("there is room");
     until(|| server.has("configuration reloaded") && metric(metrics, "wsg_elasticsearch_queue_bytes") == 0);
     assert!(server.has("started"), "what was refused has waited");
+    server.go_down();
+    certificate.renew();
+    server.come_up(Some(&certificate.tls()));
+    until(|| server.field("message").iter().filter(|said| *said == "configuration reloaded").count() >= 2);
     server.go_down();
     signal(&child, "-HUP");
     until(|| metric(metrics, "wrtc_system_error{type=\"es\"}") == 1);

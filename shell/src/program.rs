@@ -176,8 +176,10 @@ pub fn main<C: Configuration, E: Failure>(
         log.reload(config.log());
         Ok(config)
     };
+    let file = flags.config.clone();
+    let files_of = move |config: &C| file.iter().cloned().chain(config.log().files()).collect::<Vec<_>>();
     match on_runtime(async || {
-        let orders = signals::listen(&config, flags.config.clone(), reload)?;
+        let orders = signals::listen(&config, files_of, reload)?;
         run(config, orders).await
     }) {
         Ok(()) => ExitCode::SUCCESS,

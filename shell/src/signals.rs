@@ -26,21 +26,21 @@ pub enum Order<C> {
     Reload(Box<C>),
 }
 
-/// Translates SIGTERM, SIGINT and SIGHUP, and looks after the file that `config` came from and those of its secrets. What
-/// `load` can't read is logged, once, and kept out.
+/// Translates SIGTERM, SIGINT and SIGHUP, and looks after the files of `config` and those of its secrets. What `load` can't
+/// read is logged, once, and kept out.
 ///
 /// # Errors
 /// The system refuses a handler.
 pub fn listen<C: Serialize + Send + 'static>(
     config: &C,
-    file: Option<PathBuf>,
+    files_of: impl Fn(&C) -> Vec<PathBuf> + Send + 'static,
     load: impl Fn() -> Result<C, ConfigError> + Send + 'static,
 ) -> io::Result<mpsc::Receiver<Order<C>>> {
     let (orders, received) = mpsc::channel(MAX_QUEUED);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
-    let mut files = WatchedFiles::of(file.as_deref(), config);
+    let mut files = WatchedFiles::of(files_of(config), config);
     tokio::spawn(async move {
         loop {
             let order = tokio::select! {
@@ -57,7 +57,7 @@ pub fn listen<C: Serialize + Send + 'static>(
             };
             let Some(order) = order else { continue };
             if let Order::Reload(config) = &order {
-                files = files.followed_by(file.as_deref(), config.as_ref());
+                files = files.followed_by(files_of(config), config.as_ref());
             }
             if orders.send(order).await.is_err() {
                 return;

@@ -9,28 +9,26 @@ use toml::Value;
 
 use super::values::IN_FILE;
 
-/// The configuration's own file and those that its secrets are in, each with a digest of what it held; none when it couldn't
-/// be read.
+/// The configuration's own file and those that it names, each with a digest of what it held; none when it couldn't be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct WatchedFiles(BTreeMap<PathBuf, Option<[u8; 32]>>);
 
 impl WatchedFiles {
-    /// Reads the file that `config` came from, if any, and those that it names.
-    pub(crate) fn of(file: Option<&Path>, config: &impl Serialize) -> Self {
-        WatchedFiles::default().followed_by(file, config)
+    /// Reads these files and those that the secrets of `config` are in.
+    pub(crate) fn of(files: Vec<PathBuf>, config: &impl Serialize) -> Self {
+        WatchedFiles::default().followed_by(files, config)
     }
 
     /// The files of a configuration that was read after these. What was seen of a file then is what counts: it may have
     /// changed again since.
-    pub(crate) fn followed_by(&self, file: Option<&Path>, config: &impl Serialize) -> Self {
+    pub(crate) fn followed_by(&self, mut files: Vec<PathBuf>, config: &impl Serialize) -> Self {
         let value = Value::try_from(config).expect("strings, numbers and tables can be written as TOML");
-        let mut names: Vec<PathBuf> = file.map(Path::to_owned).into_iter().collect();
-        collect(&value, &mut names);
+        collect(&value, &mut files);
         let seen = |name: PathBuf| {
             let held = self.0.get(&name).copied().unwrap_or_else(|| held(&name));
             (name, held)
         };
-        WatchedFiles(names.into_iter().map(seen).collect())
+        WatchedFiles(files.into_iter().map(seen).collect())
     }
 
     /// The same files with what they hold now.
@@ -80,7 +78,7 @@ mod tests {
         let password = format!("file:{}", secret.display()).parse().unwrap();
         let users = vec![User { password: Secret::from("plain") }, User { password }];
         let config = Config { name: "node".to_owned(), users };
-        let mut files = WatchedFiles::of(Some(&own), &config);
+        let mut files = WatchedFiles::of(vec![own.clone()], &config);
         assert_eq!(files.0.len(), 2);
         assert_eq!(files.read_again(), files);
         for changed in [&own, &secret] {
@@ -90,11 +88,11 @@ mod tests {
             files = now;
         }
         std::fs::write(&own, "three").unwrap();
-        assert_eq!(files.followed_by(Some(&own), &config), files, "the change after the look isn't lost");
+        assert_eq!(files.followed_by(vec![own.clone()], &config), files, "the change after the look isn't lost");
         std::fs::remove_file(&own).unwrap();
         std::fs::remove_file(&secret).unwrap();
         assert_ne!(files.read_again(), files);
         let others = Config { name: "node".to_owned(), users: Vec::new() };
-        assert_eq!(files.followed_by(None, &others), WatchedFiles::default());
+        assert_eq!(files.followed_by(Vec::new(), &others), WatchedFiles::default());
     }
 }
