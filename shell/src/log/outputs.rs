@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use tracing::Subscriber;
@@ -31,11 +31,10 @@ const LAST_REQUEST: Duration = Duration::from_secs(3);
 /// Count the lines that found no place among those, for each output.
 static OVERFLOWS: Mutex<Vec<ErrorCounter>> = Mutex::new(Vec::new());
 
-/// Changes the level while running. When the last one is dropped, what waits is written.
-#[derive(Clone)]
+/// Changes the level while running. When it is dropped, what waits is written.
 pub struct LogHandle {
     level: reload::Handle<EnvFilter, Registry>,
-    outputs: Arc<Outputs>,
+    outputs: Outputs,
 }
 
 /// What takes lines.
@@ -81,7 +80,7 @@ pub fn init(program: &'static str, instance: &str, log: &Log) -> Result<LogHandl
         layers.push(layer(log.format, io::stdout().is_terminal(), writer));
     }
     let _ = tracing_subscriber::registry().with(filter).with(layers).try_init();
-    Ok(LogHandle { level, outputs: Arc::new(outputs) })
+    Ok(LogHandle { level, outputs })
 }
 
 impl Outputs {
@@ -148,6 +147,7 @@ pub(crate) fn lost_log_lines() -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
