@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use crate::config::{ConfigError, WatchedFiles, to_toml};
 use crate::firewall::{self, Opening};
 use crate::http::ask_ready;
-use crate::log::{self, Log};
+use crate::log::{self, Log, LogError};
 use crate::signals::{self, Order};
 
 /// Bad configuration, which a supervisor needn't try again.
@@ -174,7 +174,8 @@ pub fn main<C: Configuration, E: Failure>(
     }
     let log = match log::init(name, &config.instance(), config.log()) {
         Ok(log) => Arc::new(log),
-        Err(error) => return bad_configuration(&error),
+        Err(LogError::Configuration(error)) => return bad_configuration(&error),
+        Err(error) => return failure(name, &error),
     };
     // Loading may hang, and the log ends all the same.
     let weak_log = Arc::downgrade(&log);
@@ -191,10 +192,7 @@ pub fn main<C: Configuration, E: Failure>(
     }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.is_configuration() => bad_configuration(&error),
-        Err(error) => {
-            eprintln!("{name}: {error}");
-            ExitCode::FAILURE
-        }
+        Err(error) => failure(name, &error),
     }
 }
 
@@ -222,11 +220,13 @@ fn health(name: &str, listen: SocketAddr) -> ExitCode {
     let asked = |runtime: tokio::runtime::Runtime| Ok(runtime.block_on(ask_ready(listen))?);
     match runtime.map_err(Box::<dyn Error>::from).and_then(asked) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{name}: {error}");
-            ExitCode::FAILURE
-        }
+        Err(error) => failure(name, &error),
     }
+}
+
+fn failure(name: &str, error: &impl Display) -> ExitCode {
+    eprintln!("{name}: {error}");
+    ExitCode::FAILURE
 }
 
 fn bad_configuration(error: &impl Display) -> ExitCode {

@@ -268,6 +268,9 @@ fn a_queue_that_cannot_be_is_said_at_the_start_and_one_that_is_full_later_costs_
     let mut limited = Command::new("sh");
     limited.args(["-c", "trap '' XFSZ; ulimit -f 32 && exec \"$0\" \"$@\""]).arg(turn().get_program());
     program.start(program.command(limited, &server));
+    let (code, _, stderr) = output(&mut program.command(turn(), &server));
+    assert_eq!(code, Some(1), "it may end: {stderr}");
+    assert!(stderr.contains("another process has it"), "{stderr}");
     program.write_lines(150);
     until(|| program.metric("wst_lost_log_lines_total") > 0);
     server.come_up(None);

@@ -2,6 +2,7 @@
 
 mod complaint;
 pub mod elasticsearch;
+mod error;
 mod file;
 mod outputs;
 mod pseudonym;
@@ -9,6 +10,7 @@ mod settings;
 mod sink;
 mod standard_output;
 
+pub use error::LogError;
 pub(crate) use outputs::lost_log_lines;
 pub use outputs::{LogHandle, init};
 pub use pseudonym::pseudonym;

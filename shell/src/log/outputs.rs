@@ -13,11 +13,11 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
 
 use super::elasticsearch::{Shipping, shipping_figures};
+use super::error::LogError;
 use super::file::{LogFile, Rotation};
 use super::settings::{Log, LogFormat};
 use super::sink::{Tolerant, lost_lines};
 use super::standard_output::StandardOutput;
-use crate::config::ConfigError;
 
 /// Lines that may wait for an output that is slow.
 const MAX_WAITING: usize = 10_000;
@@ -62,7 +62,7 @@ impl LogHandle {
 ///
 /// # Errors
 /// A folder can't be written to, or a file can't be used.
-pub fn init(program: &'static str, instance: &str, log: &Log) -> Result<LogHandle, ConfigError> {
+pub fn init(program: &'static str, instance: &str, log: &Log) -> Result<LogHandle, LogError> {
     let filter = log.level.parse::<EnvFilter>().unwrap_or_else(|_| EnvFilter::new("info"));
     let (filter, level) = reload::Layer::new(filter);
     let mut outputs = Outputs::default();
@@ -126,14 +126,14 @@ where
     }
 }
 
-fn file(folder: PathBuf, program: &'static str, log: &Log) -> Result<LogFile, ConfigError> {
+fn file(folder: PathBuf, program: &'static str, log: &Log) -> Result<LogFile, LogError> {
     let rotation = Rotation {
         bytes: log.rotate_megabytes << 20,
         age: Duration::from_secs(log.rotate_hours * 3600),
         keep: log.keep_files,
     };
-    let problem = |error| ConfigError::key("log.path", format!("{}: {error}", folder.display()));
-    LogFile::open(folder.clone(), program, rotation).map_err(problem)
+    LogFile::open(folder.clone(), program, rotation)
+        .map_err(|error| LogError::of_folder("log.path", &folder, &error))
 }
 
 /// Lines that an output never had: a volume was full, slow or gone, the queue for Elasticsearch too, or Elasticsearch didn't

@@ -56,7 +56,7 @@ impl Queue {
         fs::create_dir_all(&folder)?;
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(folder.join("lock"))?;
         lock.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => io::Error::other("another process has it"),
+            TryLockError::WouldBlock => io::Error::new(io::ErrorKind::ResourceBusy, "another process has it"),
             TryLockError::Error(error) => error,
         })?;
         let mut numbers = numbers(&folder)?;

@@ -161,7 +161,7 @@ fn a_segment_whose_lines_have_no_end_is_lost_and_the_next_is_given_out() {
 fn a_folder_has_one_process_and_is_writable() {
     let folder = Folder::new("lock");
     let _first = folder.open();
-    let error = Queue::open(folder.0.clone(), MAX_BYTES).unwrap_err().to_string();
-    assert_eq!(error, "another process has it");
+    let error = Queue::open(folder.0.clone(), MAX_BYTES).unwrap_err();
+    assert_eq!((error.kind(), error.to_string().as_str()), (io::ErrorKind::ResourceBusy, "another process has it"));
     assert!(Queue::open("/proc/no-such-folder".into(), MAX_BYTES).is_err());
 }
