@@ -147,7 +147,7 @@ pub fn exit_code(mut child: Child) -> Option<i32> {
     panic!("the program didn't end in time");
 }
 
-/// Ends it by SIGTERM, which has to go well; what it says until then on standard output and standard error, where they are piped.
+/// Ends it by SIGTERM, which has to go well; what it has said on standard output and standard error, where they are piped.
 pub fn end(mut child: Child) -> (String, String) {
     signal(&child, "-TERM");
     let (stdout, stderr) = (read(child.stdout.take()), read(child.stderr.take()));
