@@ -58,7 +58,8 @@ impl Exposition {
         self.single(Kind::Counter, &name("lost_log_lines_total"), help, lost_log_lines());
         let results = [("stored", shipping.stored), ("refused", shipping.refused), ("dropped", shipping.lost)];
         let samples = results.map(|(result, count)| (vec![("result", result)], count));
-        let help = "Log lines for Elasticsearch, by what became of them; dropped: no room in the queue, or spoilt there.";
+        let help =
+            "Log lines for Elasticsearch, by what became of them; dropped: no room in the queue, or spoilt there.";
         self.labelled(Kind::Counter, &name("elasticsearch_lines_total"), help, samples);
         let help = "Answers of Elasticsearch that were errors, of a request or of lines in it.";
         self.single(Kind::Counter, &name("elasticsearch_errors_total"), help, shipping.errors);

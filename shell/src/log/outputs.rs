@@ -132,8 +132,7 @@ fn file(folder: PathBuf, program: &'static str, log: &Log) -> Result<LogFile, Lo
         age: Duration::from_secs(log.rotate_hours * 3600),
         keep: log.keep_files,
     };
-    LogFile::open(folder.clone(), program, rotation)
-        .map_err(|error| LogError::of_folder("log.path", &folder, &error))
+    LogFile::open(folder.clone(), program, rotation).map_err(|error| LogError::of_folder("log.path", &folder, &error))
 }
 
 /// Lines that an output never had: a volume was full, slow or gone, the queue for Elasticsearch too, or Elasticsearch didn't
