@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::fs::File;
+use std::process::Command;
 use std::time::Duration;
 
 use common::client::{Client, credentials, reason};
@@ -39,6 +41,22 @@ async fn users_are_taken_over_and_a_broken_file_is_refused_once() {
     let refreshed = staying.request("session.refresh", serde_json::json!({})).await;
     assert!(refreshed["result"].is_object(), "who is signed in stays: {refreshed}");
     gateway.stop();
+}
+
+#[test]
+fn a_file_system_that_hangs_does_not_keep_it_from_ending() {
+    let file = std::env::temp_dir().join(format!("wsg-hanging-{}.toml", std::process::id()));
+    std::fs::write(&file, "[[users]]\nname = \"1001\"\npassword = \"demo-1001\"\n").expect("there is room");
+    let gateway = Process::start(&["--config", &file.display().to_string()], &[]);
+    // Whoever reads from a pipe waits for somebody to write.
+    std::fs::remove_file(&file).expect("it is ours");
+    assert!(Command::new("mkfifo").arg(&file).status().expect("mkfifo exists").success());
+    let pipe = file.clone();
+    let writer = std::thread::spawn(move || File::options().write(true).open(pipe));
+    until(|| writer.is_finished());
+    let _open = writer.join().expect("it has no reason to panic").expect("it is read");
+    gateway.stop();
+    std::fs::remove_file(&file).expect("it is ours");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,18 +1,13 @@
 //! Logs of the whole program: as JSON on standard output, or with Elasticsearch, which may not let us in.
 
-use std::io::Read;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::fs::File;
+use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use shell::testing::elasticsearch::Elasticsearch;
-use shell::testing::{CertificateFiles, exit_code, signal, until};
-
-fn free_port() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a free port");
-    listener.local_addr().expect("it is bound")
-}
+use shell::testing::{CertificateFiles, end, free_port, get, signal, until};
 
 /// Like one with a configuration file, without users.
 fn program(metrics: SocketAddr) -> Command {
@@ -32,27 +27,9 @@ fn program(metrics: SocketAddr) -> Command {
 
 /// The value of a sample; 0 while there is no page.
 fn metric(address: SocketAddr, name: &str) -> u64 {
-    let page = (|| {
-        let mut stream = std::net::TcpStream::connect(address).ok()?;
-        std::io::Write::write_all(&mut stream, b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-            .ok()?;
-        let mut page = String::new();
-        stream.read_to_string(&mut page).ok()?;
-        Some(page)
-    })();
-    let page = page.unwrap_or_default();
+    let page = get(address, "/metrics").unwrap_or_default();
     let value = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     value.map_or(0, |value| value.parse().expect("a number"))
-}
-
-/// Ends it; what it said on standard output and standard error.
-fn end(mut child: Child) -> (String, String) {
-    signal(&child, "-TERM");
-    let (mut stdout, mut stderr) = (String::new(), String::new());
-    child.stdout.take().expect("it is piped").read_to_string(&mut stdout).expect("it is text");
-    child.stderr.take().expect("it is piped").read_to_string(&mut stderr).expect("it is text");
-    assert_eq!(exit_code(child), Some(0), "{stderr}");
-    (stdout, stderr)
 }
 
 #[test]
@@ -74,7 +51,17 @@ fn the_log_is_json_on_standard_output_and_nothing_is_on_standard_error() {
 }
 
 #[test]
-fn lines_wait_for_the_right_key_which_a_file_brings_while_the_program_runs() {
+fn lines_that_standard_output_does_not_take_are_counted_and_that_is_said_once() {
+    let (full, metrics) = (File::create("/dev/full").expect("Linux has it"), free_port());
+    let child = program(metrics).stdout(full).spawn().expect("the program starts");
+    until(|| metric(metrics, "wsg_lost_log_lines_total") >= 2);
+    let (_, stderr) = end(child);
+    let said = stderr.lines().filter(|line| line.starts_with("standard output: ") && line.contains("lines are lost"));
+    assert_eq!(said.count(), 1, "{stderr}");
+}
+
+#[test]
+fn lines_wait_for_the_right_key_and_authority_which_files_bring_while_the_program_runs() {
     let folder: PathBuf = std::env::temp_dir().join(format!("wsg-elasticsearch-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("there is room");
     let (key, metrics) = (folder.join("key"), free_port());
@@ -99,6 +86,10 @@ fn lines_wait_for_the_right_key_which_a_file_brings_while_the_program_runs() {
     until(|| server.has("configuration reloaded") && metric(metrics, "wsg_elasticsearch_queue_bytes") == 0);
     assert!(server.has("started"), "what was refused has waited");
     server.go_down();
+    certificate.renew();
+    server.come_up(Some(&certificate.tls()));
+    until(|| server.field("message").iter().filter(|said| *said == "configuration reloaded").count() >= 2);
+    server.go_down();
     signal(&child, "-HUP");
     until(|| metric(metrics, "wrtc_system_error{type=\"es\"}") == 1);
     let (stdout, stderr) = end(child);
@@ -106,5 +97,26 @@ fn lines_wait_for_the_right_key_which_a_file_brings_while_the_program_runs() {
     let refusals = stderr.lines().filter(|line| line.contains("answers 401: security_exception")).count();
     assert_eq!(refusals, 1, "said once, however often it is tried: {stderr}");
     assert!(!server.field("message").iter().any(|said| said.as_str().is_some_and(|said| said.contains("401"))));
+    std::fs::remove_dir_all(&folder).expect("it is ours");
+}
+
+#[test]
+fn a_standard_error_that_takes_nothing_stops_no_lines() {
+    let folder = std::env::temp_dir().join(format!("wsg-elasticsearch-full-{}", std::process::id()));
+    let (full, metrics) = (File::create("/dev/full").expect("Linux has it"), free_port());
+    let mut server = Elasticsearch::down();
+    let child = program(metrics)
+        .env("WSG_LOG__ELASTICSEARCH__URL", format!("http://{}", server.address))
+        .env("WSG_LOG__ELASTICSEARCH__QUEUE_PATH", &folder)
+        .env("WSG_LOG__ELASTICSEARCH__BATCH_SECONDS", "1")
+        .stdout(Stdio::null())
+        .stderr(full)
+        .spawn()
+        .expect("the program starts");
+    until(|| metric(metrics, "wsg_elasticsearch_unreachable") == 1);
+    server.come_up(None);
+    until(|| server.has("started"));
+    end(child);
+    assert!(server.has("nobody is left"), "to the end");
     std::fs::remove_dir_all(&folder).expect("it is ours");
 }

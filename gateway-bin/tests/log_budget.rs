@@ -4,15 +4,15 @@ mod common;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::client::{Client, offer};
+use common::process::Process;
 use common::sip::{SDP, SipSocket};
 use common::{PATIENCE, eventually, http};
 use serde_json::{Value, json};
-use shell::testing::{Log, exit_code, signal, until};
+use shell::testing::until;
 use tokio::net::UdpSocket;
 
 const IDLE_HOUR_BUDGET: usize = 50_000;
@@ -36,7 +36,7 @@ async fn an_idle_hour_and_a_call_fit_their_budgets() {
     let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a port is free");
     let mut program = Program::start(socket.local_addr().expect("it is bound"));
     let registered = Arc::<AtomicUsize>::default();
-    let proxy = SipSocket::with(socket, program.sip);
+    let proxy = SipSocket::with(socket, program.process.sip);
     let proxy = tokio::spawn(serve(proxy, Arc::clone(&registered)));
     program.bytes_since_last();
 
@@ -101,10 +101,7 @@ async fn bytes_of_an_idle_hour(program: &mut Program, agents: &mut [Agent], regi
 
 /// The program itself, and what it wrote to its log.
 struct Program {
-    child: Child,
-    http: SocketAddr,
-    sip: SocketAddr,
-    log: Log,
+    process: Process,
     /// Lines that were counted.
     counted: usize,
     settings: PathBuf,
@@ -116,48 +113,28 @@ impl Program {
         // Registrations of two seconds are renewed each second.
         let text = format!(
             r#"
-            log.format = "json"
-            http = {{ listen = "127.0.0.1:0", max_connections = 100 }}
-            metrics.listen = "127.0.0.1:0"
-            media = {{ webrtc_port = 0, workers = 1 }}
-            turn.listen = []
-            limits.calls = 50
+            media.workers = 1
+            sip.proxy = {{ target = "{proxy}", tcp = false, domain = "example.test", registration_seconds = 2 }}
             users = [{{ name = "alice", password = "alice" }}, {{ name = "bob", password = "bob" }}]
-            [sip]
-            listen = ["127.0.0.1:0"]
-            max_tcp_connections = 10
-            proxy = {{ target = "{proxy}", tcp = false, domain = "example.test", registration_seconds = 2 }}
             "#
         );
         std::fs::write(&settings, text).expect("there is room");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_webrtc-sip-gateway"))
-            .arg("--config")
-            .arg(&settings)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the program starts");
-        let log = Log::of(&mut child);
-        until(|| log.says("\"started\""));
-        let started: Value = log.lines_with("\"started\"")[0].parse().expect("it is JSON");
-        let address = |name: &str| {
-            let text = started[name].as_str().expect("it says where").trim_matches(['[', ']']);
-            text.parse().expect("it is an address")
-        };
-        Program { child, http: address("http"), sip: address("sip"), log, counted: 0, settings }
+        let flags = ["--config", settings.to_str().expect("it is text")];
+        let process = Process::start(&flags, &[("WSG_LOG__FORMAT", "json")]);
+        Program { process, counted: 0, settings }
     }
 
     fn ended_calls(&self) -> Vec<String> {
-        self.log.lines_with("\"call ended\"")
+        self.process.log.lines_with("\"call ended\"")
     }
 
     /// How much was written since this was asked last. The line about a reload comes after all that was done before.
     fn bytes_since_last(&mut self) -> usize {
-        let reloads = || self.log.lines_with("\"configuration reloaded\"").len();
+        let reloads = || self.process.log.lines_with("\"configuration reloaded\"").len();
         let before = reloads();
-        signal(&self.child, "-HUP");
+        self.process.signal("-HUP");
         until(|| reloads() > before);
-        let log = self.log.lines_with("");
+        let log = self.process.log.lines_with("");
         let new = log[self.counted..].iter().filter(|line| !line.contains("\"configuration reloaded\""));
         let bytes = new.map(|line| line.len() + 1).sum();
         self.counted = log.len();
@@ -165,8 +142,7 @@ impl Program {
     }
 
     fn end(self) {
-        signal(&self.child, "-TERM");
-        assert_eq!(exit_code(self.child), Some(0));
+        self.process.stop();
         std::fs::remove_file(self.settings).expect("it is ours");
     }
 }
@@ -208,12 +184,12 @@ struct Agent {
 
 impl Agent {
     async fn on_websocket(program: &Program, user: &str) -> Self {
-        let link = Some(Client::connect(program.http).await);
-        Agent { http: program.http, token: String::new(), link, seen: 0 }.sign_in(user).await
+        let link = Some(Client::connect(program.process.http).await);
+        Agent { http: program.process.http, token: String::new(), link, seen: 0 }.sign_in(user).await
     }
 
     async fn on_polling(program: &Program, user: &str) -> Self {
-        Agent { http: program.http, token: String::new(), link: None, seen: 0 }.sign_in(user).await
+        Agent { http: program.process.http, token: String::new(), link: None, seen: 0 }.sign_in(user).await
     }
 
     async fn sign_in(mut self, user: &str) -> Self {

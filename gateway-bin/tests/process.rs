@@ -1,11 +1,10 @@
 //! The program itself: exit statuses and signals.
 
 use std::ffi::OsStr;
-use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Child, Command, Stdio};
 
-use shell::testing::{Log, check_health, exit_code, output, signal, until};
+use shell::testing::{Log, check_health, end, exit_code, output, signal, until};
 
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_webrtc-sip-gateway"));
@@ -128,7 +127,7 @@ fn firewalls_are_told_what_they_have_to_let_through() {
 #[test]
 fn logs_go_to_files_where_a_folder_is_named() {
     let folder = std::env::temp_dir().join(format!("wsg-log-{}", std::process::id()));
-    let mut child = program()
+    let child = program()
         .env("WSG_LOG__PATH", &folder)
         .env("WSG_NODE", "blue-1")
         .env("WSG_LOG__FORMAT", "json")
@@ -139,10 +138,7 @@ fn logs_go_to_files_where_a_folder_is_named() {
     let file = folder.join("blue-1/webrtc-sip-gateway.log");
     let text = || std::fs::read_to_string(&file).unwrap_or_default();
     until(|| text().contains("started"));
-    signal(&child, "-TERM");
-    let mut stderr = String::new();
-    child.stderr.take().expect("it is piped").read_to_string(&mut stderr).expect("it is text");
-    assert_eq!((exit_code(child), stderr.as_str()), (Some(0), ""));
+    assert_eq!(end(child).1, "");
     let (text, lines) = (text(), text().lines().count());
     assert!(text.contains("nobody is left") && lines > 2 && text.lines().all(|line| line.starts_with('{')), "{text}");
     std::fs::remove_dir_all(&folder).expect("it is ours");

@@ -54,18 +54,18 @@ impl Exposition {
     pub fn log(&mut self, prefix: &str) {
         let name = |rest: &str| format!("{prefix}_{rest}");
         let shipping = shipping_figures();
-        let help =
-            "Log lines that a file or Elasticsearch never got: full, slow or gone for too long, or they were refused.";
+        let help = "Log lines that standard output, a file or Elasticsearch never got: full, slow, gone, or they were refused.";
         self.single(Kind::Counter, &name("lost_log_lines_total"), help, lost_log_lines());
         let results = [("stored", shipping.stored), ("refused", shipping.refused), ("dropped", shipping.lost)];
         let samples = results.map(|(result, count)| (vec![("result", result)], count));
-        let help = "Log lines for Elasticsearch, by what became of them; dropped: the queue was full.";
+        let help =
+            "Log lines for Elasticsearch, by what became of them; dropped: no room in the queue, or spoilt there.";
         self.labelled(Kind::Counter, &name("elasticsearch_lines_total"), help, samples);
         let help = "Answers of Elasticsearch that were errors, of a request or of lines in it.";
         self.single(Kind::Counter, &name("elasticsearch_errors_total"), help, shipping.errors);
         let help = "1 when the last attempt to reach Elasticsearch failed.";
         self.single(Kind::Gauge, &name("elasticsearch_unreachable"), help, u8::from(shipping.unreachable));
-        let help = "Log lines that wait for Elasticsearch.";
+        let help = "Bytes of log lines that wait for Elasticsearch.";
         self.single(Kind::Gauge, &name("elasticsearch_queue_bytes"), help, shipping.waiting_bytes);
     }
 

@@ -6,19 +6,22 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use crate::config::{ConfigError, to_toml};
+use crate::config::{ConfigError, WatchedFiles, to_toml};
 use crate::firewall::{self, Opening};
 use crate::http::ask_ready;
-use crate::log::{self, Log};
+use crate::log::{self, Log, LogError};
 use crate::signals::{self, Order};
 
 /// Bad configuration, which a supervisor needn't try again.
 const EXIT_CONFIGURATION: u8 = 2;
+/// How long the end waits for a file that is being read, or a name that is being looked up.
+const LAST_FILES: Duration = Duration::from_secs(1);
 /// What runs on the runtime needs few threads; packets have their own.
 const MAX_RUNTIME_THREADS: usize = 4;
 
@@ -143,7 +146,7 @@ pub trait Service {
 pub fn main<C: Configuration, E: Failure>(
     name: &'static str,
     flags: &Flags,
-    load: impl Fn() -> Result<C, ConfigError> + Send + 'static,
+    load: impl Fn() -> Result<C, ConfigError> + Send + Sync + 'static,
     run: impl AsyncFnOnce(C, mpsc::Receiver<Order<C>>) -> Result<(), E>,
 ) -> ExitCode {
     if flags.command == Some(Command::Health) {
@@ -152,8 +155,10 @@ pub fn main<C: Configuration, E: Failure>(
             Err(error) => bad_configuration(&error),
         };
     }
-    let config = match load() {
-        Ok(config) => config,
+    let file = flags.config.clone();
+    let files_of = move |config: &C| file.iter().cloned().chain(config.log().files()).collect::<Vec<_>>();
+    let (config, files) = match WatchedFiles::default().load(&load, &files_of) {
+        Ok(loaded) => loaded,
         Err(error) => return bad_configuration(&error),
     };
     if flags.print_config {
@@ -168,30 +173,35 @@ pub fn main<C: Configuration, E: Failure>(
         return ExitCode::SUCCESS;
     }
     let log = match log::init(name, &config.instance(), config.log()) {
-        Ok(log) => log,
-        Err(error) => return bad_configuration(&error),
+        Ok(log) => Arc::new(log),
+        Err(LogError::Configuration(error)) => return bad_configuration(&error),
+        Err(error) => return failure(name, &error),
     };
-    let reload = move || {
-        let config = load()?;
-        log.reload(config.log());
-        Ok(config)
+    // Loading may hang, and the log ends all the same.
+    let weak_log = Arc::downgrade(&log);
+    let reload = move |seen: &WatchedFiles| {
+        let (config, files) = seen.load(&load, &files_of)?;
+        if let Some(log) = weak_log.upgrade() {
+            log.reload(config.log());
+        }
+        Ok((config, files))
     };
     match on_runtime(async || {
-        let orders = signals::listen(&config, flags.config.clone(), reload)?;
+        let orders = signals::listen(files, reload)?;
         run(config, orders).await
     }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.is_configuration() => bad_configuration(&error),
-        Err(error) => {
-            eprintln!("{name}: {error}");
-            ExitCode::FAILURE
-        }
+        Err(error) => failure(name, &error),
     }
 }
 
 fn on_runtime<E: Failure>(run: impl AsyncFnOnce() -> Result<(), E>) -> Result<(), E> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_RUNTIME_THREADS);
-    tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?.block_on(run())
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
+    let ended = runtime.block_on(run());
+    runtime.shutdown_timeout(LAST_FILES);
+    ended
 }
 
 fn check(config: &impl Configuration) -> ExitCode {
@@ -210,11 +220,13 @@ fn health(name: &str, listen: SocketAddr) -> ExitCode {
     let asked = |runtime: tokio::runtime::Runtime| Ok(runtime.block_on(ask_ready(listen))?);
     match runtime.map_err(Box::<dyn Error>::from).and_then(asked) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{name}: {error}");
-            ExitCode::FAILURE
-        }
+        Err(error) => failure(name, &error),
     }
+}
+
+fn failure(name: &str, error: &impl Display) -> ExitCode {
+    eprintln!("{name}: {error}");
+    ExitCode::FAILURE
 }
 
 fn bad_configuration(error: &impl Display) -> ExitCode {

@@ -1,11 +1,10 @@
 //! Unix signals as orders to the running program.
 
 use std::io;
-use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::config::{ConfigError, WatchedFiles};
@@ -26,66 +25,76 @@ pub enum Order<C> {
     Reload(Box<C>),
 }
 
-/// Translates SIGTERM, SIGINT and SIGHUP, and looks after the file that `config` came from and those of its secrets. What
-/// `load` can't read is logged, once, and kept out.
+/// Translates SIGTERM, SIGINT and SIGHUP, and looks after the files of a configuration. `load` is told what they hold now; what
+/// it can't load is logged, once, and kept out.
 ///
 /// # Errors
 /// The system refuses a handler.
-pub fn listen<C: Serialize + Send + 'static>(
-    config: &C,
-    file: Option<PathBuf>,
-    load: impl Fn() -> Result<C, ConfigError> + Send + 'static,
+pub(crate) fn listen<C: Send + 'static>(
+    files: WatchedFiles,
+    load: impl Fn(&WatchedFiles) -> Result<(C, WatchedFiles), ConfigError> + Send + Sync + 'static,
 ) -> io::Result<mpsc::Receiver<Order<C>>> {
     let (orders, received) = mpsc::channel(MAX_QUEUED);
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hangup = signal(SignalKind::hangup())?;
-    let mut files = WatchedFiles::of(file.as_deref(), config);
-    tokio::spawn(async move {
-        loop {
-            let order = tokio::select! {
-                _ = terminate.recv() => Some(Order::Terminate),
-                _ = interrupt.recv() => Some(Order::Interrupt),
-                _ = hangup.recv() => {
-                    files = files.read_again();
-                    reload(&load)
-                }
-                seen = changed(&files) => {
-                    files = seen;
-                    reload(&load)
-                }
-            };
-            let Some(order) = order else { continue };
-            if let Order::Reload(config) = &order {
-                files = files.followed_by(file.as_deref(), config.as_ref());
-            }
-            if orders.send(order).await.is_err() {
-                return;
-            }
-        }
-    });
+    let terminate = signal(SignalKind::terminate())?;
+    let interrupt = signal(SignalKind::interrupt())?;
+    let hangup = signal(SignalKind::hangup())?;
+    // Two tasks: who wants it to end doesn't wait for files.
+    tokio::spawn(order_ends(terminate, interrupt, orders.clone()));
+    tokio::spawn(order_reloads(hangup, files, Arc::new(load), orders));
     Ok(received)
 }
 
-fn reload<C>(load: impl Fn() -> Result<C, ConfigError>) -> Option<Order<C>> {
-    match load() {
-        Ok(config) => Some(Order::Reload(Box::new(config))),
-        Err(error) => {
-            tracing::error!(%error, "the configuration wasn't reloaded");
-            None
+async fn order_ends<C>(mut terminate: Signal, mut interrupt: Signal, orders: mpsc::Sender<Order<C>>) {
+    loop {
+        let order = tokio::select! {
+            _ = terminate.recv() => Order::Terminate,
+            _ = interrupt.recv() => Order::Interrupt,
+        };
+        if orders.send(order).await.is_err() {
+            return;
         }
     }
 }
 
-/// Waits until one of the files holds something else.
-async fn changed(files: &WatchedFiles) -> WatchedFiles {
+async fn order_reloads<C: Send + 'static>(
+    mut hangup: Signal,
+    mut files: WatchedFiles,
+    load: Arc<impl Fn(&WatchedFiles) -> Result<(C, WatchedFiles), ConfigError> + Send + Sync + 'static>,
+    orders: mpsc::Sender<Order<C>>,
+) {
     loop {
-        tokio::time::sleep(WATCH_EVERY).await;
-        let before = files.clone();
-        // Files may lie on a network.
-        match tokio::task::spawn_blocking(move || before.read_again()).await {
-            Ok(now) if now != *files => return now,
-            _ => {}
+        let is_asked = tokio::select! {
+            _ = hangup.recv() => true,
+            () = tokio::time::sleep(WATCH_EVERY) => false,
+        };
+        let (before, load) = (files.clone(), Arc::clone(&load));
+        // Files may lie on a network. A panic leaves the configuration that is in force.
+        let looked = tokio::task::spawn_blocking(move || look(&before, is_asked, &*load)).await;
+        let Ok((seen, config)) = looked else { continue };
+        files = seen;
+        if let Some(config) = config
+            && orders.send(Order::Reload(Box::new(config))).await.is_err()
+        {
+            return;
+        }
+    }
+}
+
+/// What the files hold now, and the configuration that they make where that is something else, or somebody asks for it.
+fn look<C>(
+    files: &WatchedFiles,
+    is_asked: bool,
+    load: impl Fn(&WatchedFiles) -> Result<(C, WatchedFiles), ConfigError>,
+) -> (WatchedFiles, Option<C>) {
+    let seen = files.read_again();
+    if seen == *files && !is_asked {
+        return (seen, None);
+    }
+    match load(&seen) {
+        Ok((config, files)) => (files, Some(config)),
+        Err(error) => {
+            tracing::error!(%error, "the configuration wasn't reloaded");
+            (seen, None)
         }
     }
 }

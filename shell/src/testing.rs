@@ -1,11 +1,12 @@
 //! What the tests of programs have in common: their processes and their certificates.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -32,6 +33,28 @@ pub fn output(command: &mut Command) -> (Option<i32>, String, String) {
 pub fn signal(child: &Child, name: &str) {
     let status = Command::new("kill").args([name, &child.id().to_string()]).status().expect("kill exists");
     assert!(status.success());
+}
+
+/// An address on loopback whose port is free for TCP and UDP.
+pub fn free_port() -> SocketAddr {
+    loop {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a free port");
+        let address = listener.local_addr().expect("it is bound");
+        if UdpSocket::bind(address).is_ok() {
+            return address;
+        }
+    }
+}
+
+/// A page with its header.
+///
+/// # Errors
+/// Nobody listens, or answers in time.
+pub fn get(address: SocketAddr, path: &str) -> io::Result<String> {
+    let mut stream = std::net::TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
+    io::read_to_string(stream)
 }
 
 /// Looks again and again until it holds.
@@ -76,8 +99,7 @@ impl Log {
 /// `health` says whether the program runs and is ready. `program`: with its health at the address that it is given. `flags`:
 /// what it needs besides to run, and `health` doesn't.
 pub fn check_health(program: impl Fn(&str) -> Command, flags: &[&str]) {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-    let listen = free.expect("there is a free port").to_string();
+    let listen = free_port().to_string();
     let health = || output(program(&listen).arg("health"));
     let (code, stdout, stderr) = health();
     assert_eq!((code, stdout.as_str(), stderr.lines().count()), (Some(1), "", 1), "{stderr}");
@@ -105,10 +127,7 @@ pub fn scrape_cost(process: u32, listen: SocketAddr) -> (Duration, usize) {
     let before = cpu_of(process);
     let mut bytes = 0;
     for _ in 0..SCRAPES {
-        let mut stream = std::net::TcpStream::connect(listen).expect("it listens");
-        write!(stream, "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("it is open");
-        let mut page = String::new();
-        stream.read_to_string(&mut page).expect("it is text");
+        let page = get(listen, "/metrics").expect("it answers");
         assert!(page.starts_with("HTTP/1.1 200"), "{page}");
         bytes = page.len();
     }
@@ -126,6 +145,21 @@ pub fn exit_code(mut child: Child) -> Option<i32> {
     }
     child.kill().expect("it is our child");
     panic!("the program didn't end in time");
+}
+
+/// Ends it by SIGTERM, which has to go well; what it has said on standard output and standard error, where they are piped.
+pub fn end(mut child: Child) -> (String, String) {
+    signal(&child, "-TERM");
+    let (stdout, stderr) = (read(child.stdout.take()), read(child.stderr.take()));
+    let code = exit_code(child);
+    let [stdout, stderr] = [stdout, stderr].map(|said| said.join().expect("it is text"));
+    assert_eq!(code, Some(0), "{stderr}");
+    (stdout, stderr)
+}
+
+/// All that comes until the other end is closed.
+fn read(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<String> {
+    std::thread::spawn(move || pipe.map_or_else(String::new, |pipe| io::read_to_string(pipe).expect("it is text")))
 }
 
 /// `promtool check metrics` over the names that begin with `prefix`. Skipped where there is none, which CI has.

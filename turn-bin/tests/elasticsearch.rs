@@ -2,17 +2,16 @@
 
 mod common;
 
-use std::io::Read;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::client::Client;
-use common::{get, metric};
+use common::metric;
 use serde_json::Value;
 use shell::testing::elasticsearch::{Elasticsearch, Whim};
-use shell::testing::{exit_code, output, signal, until};
+use shell::testing::{end, free_port, get, output, until};
 
 /// A program that ships its log, and the folder where lines wait.
 struct Program {
@@ -21,17 +20,6 @@ struct Program {
     http: SocketAddr,
     /// None when it was waited for.
     child: Option<Child>,
-}
-
-/// A port for TCP and UDP.
-fn free_port() -> SocketAddr {
-    loop {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a free port");
-        let address = listener.local_addr().expect("it is bound");
-        if UdpSocket::bind(address).is_ok() {
-            return address;
-        }
-    }
 }
 
 impl Program {
@@ -65,7 +53,7 @@ impl Program {
     }
 
     fn is_ready(&self) -> bool {
-        std::net::TcpStream::connect(self.http).is_ok() && get(self.http, "/ready").starts_with("HTTP/1.1 200")
+        get(self.http, "/ready").is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
     }
 
     fn metric(&self, name: &str) -> u64 {
@@ -92,19 +80,9 @@ impl Program {
         files.filter_map(|file| std::fs::read_to_string(file.ok()?.path()).ok()).collect()
     }
 
-    fn child(&self) -> &Child {
-        self.child.as_ref().expect("it runs")
-    }
-
     /// Ends it gently; what it said on standard output and standard error.
     fn stop(&mut self) -> (String, String) {
-        signal(self.child(), "-TERM");
-        let mut child = self.child.take().expect("it runs");
-        let (mut stdout, mut stderr) = (String::new(), String::new());
-        child.stdout.take().expect("it is piped").read_to_string(&mut stdout).expect("it is text");
-        child.stderr.take().expect("it is piped").read_to_string(&mut stderr).expect("it is text");
-        assert_eq!(exit_code(child), Some(0), "{stderr}");
-        (stdout, stderr)
+        end(self.child.take().expect("it runs"))
     }
 
     fn kill(&mut self) {
@@ -290,6 +268,9 @@ fn a_queue_that_cannot_be_is_said_at_the_start_and_one_that_is_full_later_costs_
     let mut limited = Command::new("sh");
     limited.args(["-c", "trap '' XFSZ; ulimit -f 32 && exec \"$0\" \"$@\""]).arg(turn().get_program());
     program.start(program.command(limited, &server));
+    let (code, _, stderr) = output(&mut program.command(turn(), &server));
+    assert_eq!(code, Some(1), "it may end: {stderr}");
+    assert!(stderr.contains("another process has it"), "{stderr}");
     program.write_lines(150);
     until(|| program.metric("wst_lost_log_lines_total") > 0);
     server.come_up(None);

@@ -35,19 +35,20 @@ impl Process {
             .spawn()
             .expect("the program starts");
         let log = Log::of(&mut child);
-        until(|| log.says("started http="));
-        let line = log.lines_with("started http=").remove(0);
-        let address = |name: &str| {
-            let (_, rest) = line.split_once(name).expect("the line names it");
-            let text = rest.split([' ', ']']).next().expect("there is more");
-            text.parse().expect("it is an address")
-        };
-        let (http, metrics, sip) = (address("http="), address("metrics="), address("sip=["));
+        // As text for people, or as JSON.
+        let started = || [log.lines_with("started http="), log.lines_with("\"started\"")].concat();
+        until(|| !started().is_empty());
+        let line = started().remove(0);
+        let (http, metrics, sip) = (address(&line, "http"), address(&line, "metrics"), address(&line, "sip"));
         Process { child: Some(child), http, metrics, sip, log }
     }
 
     pub(crate) fn id(&self) -> u32 {
         self.child.as_ref().expect("it runs").id()
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        signal(self.child.as_ref().expect("it runs"), name);
     }
 
     pub(crate) fn stop(mut self) {
@@ -65,4 +66,12 @@ impl Drop for Process {
             let _ = child.wait();
         }
     }
+}
+
+/// The first address that a line has under this name.
+fn address(line: &str, name: &str) -> SocketAddr {
+    let before = [format!("{name}="), format!("\"{name}\":\"")];
+    let (_, rest) = before.iter().find_map(|before| line.split_once(before.as_str())).expect("the line names it");
+    let text = rest.trim_start_matches('[').split([' ', ',', ']', '"']).next().expect("there is more");
+    text.parse().expect("it is an address")
 }

@@ -7,30 +7,45 @@ use aws_lc_rs::digest::{SHA256, digest};
 use serde::Serialize;
 use toml::Value;
 
+use super::ConfigError;
 use super::values::IN_FILE;
 
-/// The configuration's own file and those that its secrets are in, each with a digest of what it held; none when it couldn't
-/// be read.
+/// The configuration's own file and those that it names, each with a digest of what it held; none when it couldn't be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct WatchedFiles(BTreeMap<PathBuf, Option<[u8; 32]>>);
 
 impl WatchedFiles {
-    /// Reads the file that `config` came from, if any, and those that it names.
-    pub(crate) fn of(file: Option<&Path>, config: &impl Serialize) -> Self {
-        WatchedFiles::default().followed_by(file, config)
+    /// Loads a configuration after these files were looked at, and looks at those that it has: `files_of` it, and where its
+    /// secrets are. They hold what was loaded, or the next look tells.
+    ///
+    /// # Errors
+    /// As `load` says.
+    pub(crate) fn load<C: Serialize>(
+        &self,
+        load: impl Fn() -> Result<C, ConfigError>,
+        files_of: impl Fn(&C) -> Vec<PathBuf>,
+    ) -> Result<(C, Self), ConfigError> {
+        let config = load()?;
+        let files = self.followed_by(files_of(&config), &config);
+        if files.0.keys().all(|file| self.0.contains_key(file)) {
+            return Ok((config, files));
+        }
+        // One that is new among them was looked at too late.
+        let config = load()?;
+        let files = files.followed_by(files_of(&config), &config);
+        Ok((config, files))
     }
 
     /// The files of a configuration that was read after these. What was seen of a file then is what counts: it may have
     /// changed again since.
-    pub(crate) fn followed_by(&self, file: Option<&Path>, config: &impl Serialize) -> Self {
+    fn followed_by(&self, mut files: Vec<PathBuf>, config: &impl Serialize) -> Self {
         let value = Value::try_from(config).expect("strings, numbers and tables can be written as TOML");
-        let mut names: Vec<PathBuf> = file.map(Path::to_owned).into_iter().collect();
-        collect(&value, &mut names);
+        collect(&value, &mut files);
         let seen = |name: PathBuf| {
             let held = self.0.get(&name).copied().unwrap_or_else(|| held(&name));
             (name, held)
         };
-        WatchedFiles(names.into_iter().map(seen).collect())
+        WatchedFiles(files.into_iter().map(seen).collect())
     }
 
     /// The same files with what they hold now.
@@ -72,6 +87,26 @@ mod tests {
     }
 
     #[test]
+    fn a_change_while_it_is_loaded_is_taken_over_or_noticed() {
+        let own = std::env::temp_dir().join(format!("shell-watched-files-changing-{}", std::process::id()));
+        std::fs::write(&own, "0").unwrap();
+        // Each time somebody else writes the file right after it was read.
+        let load = || {
+            let name = std::fs::read_to_string(&own).unwrap();
+            std::fs::write(&own, (name.parse::<u32>().unwrap() + 1).to_string()).unwrap();
+            Ok(Config { name, users: Vec::new() })
+        };
+        let (config, files) = WatchedFiles::default().load(load, |_| vec![own.clone()]).unwrap();
+        assert_eq!(config.name, "1", "the file wasn't known the first time");
+        let now = files.read_again();
+        assert_ne!(now, files);
+        let (config, files) = now.load(load, |_| vec![own.clone()]).unwrap();
+        assert_eq!(config.name, "2");
+        assert_ne!(files.read_again(), files);
+        std::fs::remove_file(&own).unwrap();
+    }
+
+    #[test]
     fn a_file_that_changes_or_goes_is_noticed() {
         let [own, secret] = ["own", "secret"]
             .map(|name| std::env::temp_dir().join(format!("shell-watched-files-{name}-{}", std::process::id())));
@@ -80,7 +115,7 @@ mod tests {
         let password = format!("file:{}", secret.display()).parse().unwrap();
         let users = vec![User { password: Secret::from("plain") }, User { password }];
         let config = Config { name: "node".to_owned(), users };
-        let mut files = WatchedFiles::of(Some(&own), &config);
+        let mut files = WatchedFiles::default().followed_by(vec![own.clone()], &config);
         assert_eq!(files.0.len(), 2);
         assert_eq!(files.read_again(), files);
         for changed in [&own, &secret] {
@@ -90,11 +125,11 @@ mod tests {
             files = now;
         }
         std::fs::write(&own, "three").unwrap();
-        assert_eq!(files.followed_by(Some(&own), &config), files, "the change after the look isn't lost");
+        assert_eq!(files.followed_by(vec![own.clone()], &config), files, "the change after the look isn't lost");
         std::fs::remove_file(&own).unwrap();
         std::fs::remove_file(&secret).unwrap();
         assert_ne!(files.read_again(), files);
         let others = Config { name: "node".to_owned(), users: Vec::new() };
-        assert_eq!(files.followed_by(None, &others), WatchedFiles::default());
+        assert_eq!(files.followed_by(Vec::new(), &others), WatchedFiles::default());
     }
 }

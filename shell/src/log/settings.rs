@@ -61,6 +61,11 @@ impl Log {
         Err(ConfigError::key("log.level", expected))
     }
 
+    /// Files that running logs depend on, other than those of secrets.
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.elasticsearch.ca_in_use().into_iter().cloned().collect()
+    }
+
     /// Reads the files that it names.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! What keeps the rules of Elasticsearch's `_bulk`, for tests: <https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-bulk>.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
+use super::free_port;
 use crate::http::{Cut, serve};
 use crate::tls::{Tls, TlsPurpose, TlsSettings};
 
@@ -55,8 +56,7 @@ struct Shared {
 impl Elasticsearch {
     /// One that is down, at a free port.
     pub fn down() -> Self {
-        let free = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
-        Elasticsearch { address: free.expect("there is a free port"), shared: Arc::default(), runtime: None }
+        Elasticsearch { address: free_port(), shared: Arc::default(), runtime: None }
     }
 
     /// One that is up.

@@ -13,7 +13,8 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 /// Who renews by themselves do it earlier.
 const WARN_BEFORE: Duration = Duration::from_secs(14 * DAY.as_secs());
 
-/// When the first certificate of a chain runs out: clients refuse the chain from then on. None when it can't be read.
+/// When the first of a chain's certificates to run out does: clients may refuse the chain from then on. Those that can't be
+/// read don't count; none when none can.
 pub(super) fn end_of(chain: &[CertificateDer<'_>]) -> Option<SystemTime> {
     let end = |der: &CertificateDer<'_>| {
         let certificate = Certificate::from_der(der).ok()?;

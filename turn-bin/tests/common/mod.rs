@@ -8,8 +8,7 @@ pub(crate) mod network;
 pub(crate) mod process;
 pub(crate) mod strangers;
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -40,12 +39,7 @@ pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Running {
 
 /// A page with its header.
 pub(crate) fn get(address: SocketAddr, path: &str) -> String {
-    let mut stream = TcpStream::connect(address).expect("it listens");
-    stream.set_read_timeout(Some(PATIENCE)).expect("it is a valid time");
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("it is open");
-    let mut page = String::new();
-    stream.read_to_string(&mut page).expect("it is text");
-    page
+    shell::testing::get(address, path).expect("it answers")
 }
 
 /// The sum of a metric's samples that contain `label`.

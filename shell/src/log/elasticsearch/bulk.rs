@@ -10,6 +10,10 @@ use serde_json::json;
 /// Of what a server says of itself, so much is passed on.
 const MAX_REASON_CHARS: usize = 200;
 
+/// How often documents that may not be written are sent where no other is taken: over most of an hour with the pauses in
+/// between, in which somebody can put it right.
+const MAX_ATTEMPTS: u32 = 100;
+
 /// What is asked for of the answer: one entry for each document would have its names, versions and shards else.
 pub(super) const QUERY: &str = "filter_path=errors,items.*.status,items.*.error.type,items.*.error.reason";
 
@@ -26,6 +30,8 @@ pub(super) struct Batch {
     entries: VecDeque<Entry>,
     /// Fewer than all after a request was too large.
     portion: usize,
+    /// How many answers said that some of them may not be written.
+    forbidden: u32,
 }
 
 /// What became of a request.
@@ -87,6 +93,23 @@ struct Item {
     error: Option<Problem>,
 }
 
+impl Item {
+    fn is_stored(&self) -> bool {
+        // A conflict: it came there before, and only the answer was lost.
+        matches!(self.status, 200..=299 | 409)
+    }
+
+    /// Who may write and where to can be put right, if it is wrong for everything.
+    fn is_forbidden(&self) -> bool {
+        matches!(self.status, 401 | 403 | 404)
+    }
+
+    /// An overload or a failure of the server passes.
+    fn is_put_off(&self) -> bool {
+        matches!(self.status, 408 | 429 | 500..)
+    }
+}
+
 #[derive(Deserialize)]
 struct Problem {
     #[serde(rename = "type")]
@@ -106,6 +129,7 @@ impl Batch {
         let all = lines.len();
         self.entries = lines.into_iter().filter_map(|document| entry(document, index)).collect();
         self.portion = self.entries.len();
+        self.forbidden = 0;
         (all - self.portion) as u64
     }
 
@@ -147,28 +171,26 @@ impl Batch {
 
     fn handle_items(&mut self, body: &[u8]) -> Outcome {
         let sent = self.sent();
-        let items = serde_json::from_slice::<Answer>(body).map(|answer| answer.items).unwrap_or_default();
-        if items.len() != sent {
+        let Some(items) = items(body).filter(|items| items.len() == sent) else {
             let reason = "not the answer to a bulk request; is this Elasticsearch?".to_owned();
             return Outcome { trouble: Some(Trouble::Answer { status: 200, reason }), ..Outcome::default() };
-        }
+        };
+        self.forbidden += u32::from(items.iter().any(Item::is_forbidden));
+        // Something is wrong with these alone, an index that is read-only by now say, and the others don't wait for them.
+        let give_up = items.iter().any(Item::is_stored) || self.forbidden >= MAX_ATTEMPTS;
         let mut outcome = Outcome::default();
         let entries: Vec<Entry> = self.entries.drain(..sent).collect();
         let mut again = Vec::new();
-        for (entry, item) in entries.into_iter().zip(items.into_iter().filter_map(|item| item.into_values().next())) {
+        for (entry, item) in entries.into_iter().zip(items) {
             let text = || item.error.as_ref().map(Problem::text).unwrap_or_default();
-            match item.status {
-                // A conflict: it came there before, and only the answer was lost.
-                200..=299 | 409 => outcome.stored += 1,
-                // Who may write, where to and how much at a time can be put right; the document is good.
-                401 | 403 | 404 | 408 | 429 | 500.. => {
-                    outcome.trouble.get_or_insert_with(|| Trouble::Answer { status: item.status, reason: text() });
-                    again.push(entry);
-                }
-                _ => {
-                    outcome.refused += 1;
-                    outcome.reason.get_or_insert_with(text);
-                }
+            if item.is_stored() {
+                outcome.stored += 1;
+            } else if item.is_put_off() || (item.is_forbidden() && !give_up) {
+                outcome.trouble.get_or_insert_with(|| Trouble::Answer { status: item.status, reason: text() });
+                again.push(entry);
+            } else {
+                outcome.refused += 1;
+                outcome.reason.get_or_insert_with(text);
             }
         }
         for entry in again.into_iter().rev() {
@@ -181,6 +203,12 @@ impl Batch {
     fn sent(&self) -> usize {
         self.portion.min(self.entries.len())
     }
+}
+
+/// What became of each document; none where this isn't the answer to a bulk request.
+fn items(body: &[u8]) -> Option<Vec<Item>> {
+    let answer: Answer = serde_json::from_slice(body).ok()?;
+    answer.items.into_iter().map(|item| item.into_values().next()).collect()
 }
 
 /// `create`, because it takes an id once, and because data streams take nothing else.
@@ -262,13 +290,33 @@ mod tests {
     fn each_document_is_looked_at() {
         let mut batch = batch(&["new", "busy", "wrong", "again", "down", "forbidden"]);
         let outcome = batch.handle_answer(StatusCode::OK, &answer(&[201, 429, 400, 409, 503, 403]));
-        assert_eq!((outcome.stored, outcome.refused), (2, 1));
+        assert_eq!((outcome.stored, outcome.refused), (2, 2));
         assert_eq!(outcome.reason.unwrap(), "sort_of: why not");
         assert_eq!(outcome.trouble.unwrap().to_string(), "answers 429: sort_of: why not");
-        assert_eq!(ids(&batch), ["busy", "down", "forbidden"]);
-        let outcome = batch.handle_answer(StatusCode::OK, &answer(&[201, 201, 201]));
-        assert_eq!(outcome, Outcome { stored: 3, ..Outcome::default() });
+        assert_eq!(ids(&batch), ["busy", "down"]);
+        let outcome = batch.handle_answer(StatusCode::OK, &answer(&[201, 201]));
+        assert_eq!(outcome, Outcome { stored: 2, ..Outcome::default() });
         assert!(batch.is_empty());
+    }
+
+    #[test]
+    fn what_may_not_be_written_is_tried_while_nothing_else_may_and_not_for_ever() {
+        for status in [401, 403, 404] {
+            let mut batch = batch(&["a", "b"]);
+            let mut lasting = || batch.handle_answer(StatusCode::OK, &answer(&[status, status]));
+            for _ in 1..MAX_ATTEMPTS {
+                let outcome = lasting();
+                assert!(matches!(outcome, Outcome { stored: 0, refused: 0, trouble: Some(_), .. }), "{outcome:?}");
+            }
+            let outcome = lasting();
+            assert_eq!((outcome.refused, outcome.trouble), (2, None));
+            assert!(batch.is_empty());
+        }
+        let mut batch = batch(&["overload"]);
+        for _ in 0..2 * MAX_ATTEMPTS {
+            batch.handle_answer(StatusCode::OK, &answer(&[429]));
+        }
+        assert_eq!(ids(&batch), ["overload"]);
     }
 
     #[test]
@@ -301,9 +349,15 @@ mod tests {
 
     #[test]
     fn an_answer_of_somebody_else_loses_nothing() {
-        for body in [&b"<html>welcome</html>"[..], b"{}", br#"{"errors":false,"items":[{}]}"#] {
+        for body in [
+            "<html>welcome</html>",
+            "{}",
+            r#"{"items":[{},{}]}"#,
+            r#"{"items":[{"create":{"status":201}},{}]}"#,
+            r#"{"items":[{"create":{"status":201}}]}"#,
+        ] {
             let mut batch = batch(&["a", "b"]);
-            let outcome = batch.handle_answer(StatusCode::OK, body);
+            let outcome = batch.handle_answer(StatusCode::OK, body.as_bytes());
             assert!(outcome.trouble.is_some_and(|trouble| !trouble.is_unreachable()));
             assert_eq!(ids(&batch), ["a", "b"]);
         }

@@ -32,8 +32,8 @@ use self::pace::Pace;
 use self::queue::Queue;
 use self::shipper::{Shipper, Work};
 use self::spool::{Inlet, Spool};
+use super::error::LogError;
 use super::sink::Tolerant;
-use crate::config::ConfigError;
 
 /// What sends the lines of this process. When it is dropped, what waits is sent as far as that goes at once.
 pub(super) struct Shipping {
@@ -50,19 +50,20 @@ impl Shipping {
         program: &'static str,
         instance: &str,
         settings: &Elasticsearch,
-    ) -> Result<Option<(Self, impl Write + Send + use<>)>, ConfigError> {
+    ) -> Result<Option<(Self, impl Write + Send + use<>)>, LogError> {
         let (Some(url), Some(path)) = (&settings.url, &settings.queue_path) else { return Ok(None) };
         let (client, current) = watch::channel(Client::new(url, settings)?);
         let folder = path.join(instance).join(program);
-        let queue = Queue::open(folder.clone(), settings.queue_megabytes << 20).map_err(|error| {
-            ConfigError::key("log.elasticsearch.queue_path", format!("{}: {error}", folder.display()))
-        })?;
+        let queue = Queue::open(folder.clone(), settings.queue_megabytes << 20)
+            .map_err(|error| LogError::of_folder("log.elasticsearch.queue_path", &folder, &error))?;
         let batch_bytes = settings.batch_kilobytes << 10;
         let spool = Spool::new(queue, batch_bytes);
         let pace = Pace::new(batch_bytes, Duration::from_secs(settings.batch_seconds));
         let work = Work { spool: spool.clone(), pace, client: current, index: settings.index.clone() };
-        let shipper = Shipper::start(work)
-            .map_err(|error| ConfigError::key("log.elasticsearch.url", format!("no thread can be started: {error}")))?;
+        let shipper = Shipper::start(work).map_err(|error| {
+            let problem = format!("no thread can be started: {error}");
+            LogError::Now { key: "log.elasticsearch.url", problem }
+        })?;
         let inlet = Tolerant::new(Inlet { spool, author: Author::new(program, instance) });
         Ok(Some((Shipping { client, _shipper: shipper }, inlet)))
     }

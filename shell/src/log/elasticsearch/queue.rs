@@ -56,7 +56,7 @@ impl Queue {
         fs::create_dir_all(&folder)?;
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(folder.join("lock"))?;
         lock.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => io::Error::other("another process has it"),
+            TryLockError::WouldBlock => io::Error::new(io::ErrorKind::ResourceBusy, "another process has it"),
             TryLockError::Error(error) => error,
         })?;
         let mut numbers = numbers(&folder)?;
@@ -262,6 +262,10 @@ impl Queue {
             .filter(|line| line.ends_with(b"\n"))
             .map(<[u8]>::to_vec)
             .collect();
+        if lines.is_empty() {
+            // Somebody else wrote it. Asking for it again would bring no more.
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the end of a line is missing"));
+        }
         self.taken.bytes += lines.iter().map(|line| line.len() as u64).sum::<u64>();
         self.taken.lines += lines.len() as u64;
         Ok(lines)

@@ -68,6 +68,12 @@ impl Elasticsearch {
         }
     }
 
+    /// Where the server has TLS.
+    pub(crate) fn ca_in_use(&self) -> Option<&PathBuf> {
+        let server = Server::parse(self.url.as_ref()?).ok()?;
+        server.tls.then_some(&self.ca)
+    }
+
     pub(crate) fn check_files(&self) -> Result<(), ConfigError> {
         self.url.as_ref().map_or(Ok(()), |url| Client::new(url, self).map(drop))
     }
@@ -181,7 +187,9 @@ mod tests {
             assert!(error.starts_with(&format!("log.elasticsearch.{key}: ")), "{error}");
         }
         let mut settings = Elasticsearch::example();
+        assert_eq!(settings.ca_in_use(), None);
         settings.url = Some("https://es".to_owned());
+        assert_eq!(settings.ca_in_use(), Some(&settings.ca));
         let error = settings.check_files().unwrap_err().to_string();
         assert!(error.starts_with("log.elasticsearch.ca: /nonexistent: "), "{error}");
     }

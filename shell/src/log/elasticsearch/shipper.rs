@@ -13,6 +13,7 @@ use super::client::Client;
 use super::figures::FIGURES;
 use super::pace::Pace;
 use super::spool::Spool;
+use crate::log::complaint::complain;
 
 /// For what is left when the program ends; the rest stays in the queue.
 const LAST_ATTEMPT: Duration = Duration::from_secs(2);
@@ -117,7 +118,7 @@ impl Loop {
                     let unreadable = self.batch.begin(lines, &self.work.index);
                     FIGURES.refused.fetch_add(unreadable, Ordering::Relaxed);
                 }
-                Err(error) => eprintln!("{}: {error}; log lines are lost", self.work.spool.name()),
+                Err(error) => complain(format_args!("{}: {error}; log lines are lost", self.work.spool.name())),
             }
         }
         if self.batch.is_empty() {
@@ -159,8 +160,8 @@ impl Loop {
     fn say_trouble(&self, server: &str, trouble: Option<&Trouble>) {
         match (&self.trouble, trouble) {
             (Some(before), Some(now)) if before.is_like(now) => {}
-            (_, Some(now)) => eprintln!("{server}: {now}; log lines wait in {}", self.work.spool.name()),
-            (Some(_), None) => eprintln!("{server}: takes log lines again"),
+            (_, Some(now)) => complain(format_args!("{server}: {now}; log lines wait in {}", self.work.spool.name())),
+            (Some(_), None) => complain(format_args!("{server}: takes log lines again")),
             (None, None) => {}
         }
     }
@@ -168,7 +169,7 @@ impl Loop {
     fn say_refused(&mut self, server: &str, reason: &str) {
         if self.said_refused.is_none_or(|said| said.elapsed() >= SAY_REFUSED_EVERY) {
             self.said_refused = Some(Instant::now());
-            eprintln!("{server}: refuses log lines, which are lost: {reason}");
+            complain(format_args!("{server}: refuses log lines, which are lost: {reason}"));
         }
     }
 }

@@ -146,10 +146,22 @@ fn a_segment_that_is_gone_is_lost_and_the_next_is_given_out() {
 }
 
 #[test]
+fn a_segment_whose_lines_have_no_end_is_lost_and_the_next_is_given_out() {
+    let folder = Folder::new("endless");
+    let mut queue = folder.open();
+    append(&mut queue, 0..6);
+    let first = queue.segments[0];
+    fs::write(path(&folder.0, first.number), vec![b'x'; first.bytes as usize]).unwrap();
+    assert_eq!(queue.take(100).unwrap_err().kind(), io::ErrorKind::InvalidData);
+    assert_eq!(queue.lost(), 4);
+    assert_eq!(take_all(&mut queue), lines(4..6));
+}
+
+#[test]
 fn a_folder_has_one_process_and_is_writable() {
     let folder = Folder::new("lock");
     let _first = folder.open();
-    let error = Queue::open(folder.0.clone(), MAX_BYTES).unwrap_err().to_string();
-    assert_eq!(error, "another process has it");
+    let error = Queue::open(folder.0.clone(), MAX_BYTES).unwrap_err();
+    assert_eq!((error.kind(), error.to_string().as_str()), (io::ErrorKind::ResourceBusy, "another process has it"));
     assert!(Queue::open("/proc/no-such-folder".into(), MAX_BYTES).is_err());
 }
