@@ -378,6 +378,10 @@ impl Service for Running {
         Running::reload(self, config).await;
     }
 
+    fn leave(&self) {
+        self.phase.set(Phase::Leaving);
+    }
+
     /// The calls, and what others relay through the TURN server.
     async fn drain(&self) {
         let calls = Running::drain(self).await;

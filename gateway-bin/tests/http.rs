@@ -5,7 +5,8 @@ mod common;
 use std::time::Duration;
 
 use common::client::Client;
-use common::{PATIENCE, config, http, raw, start_with};
+use common::process::Process;
+use common::{PATIENCE, config, eventually, http, raw, start_with};
 use shell::testing::check_with_promtool;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -34,6 +35,19 @@ async fn health_tells_state_version_and_colour() {
     assert!(http(gateway.http, "GET /ping HTTP/1.1", "").await.contains("\"state\":\"draining\""));
     drop(drained);
     gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn balancers_are_told_before_anybody_is_refused() {
+    let gateway = Process::start(&[], &[("WSG_SHUTDOWN__UNREADY_SECONDS", "3600")]);
+    gateway.signal("-TERM");
+    let is_unready = async || http(gateway.metrics, "GET /ready HTTP/1.1", "").await.starts_with("HTTP/1.1 503");
+    assert!(eventually(PATIENCE, is_unready).await);
+    assert!(http(gateway.http, "GET /ready HTTP/1.1", "").await.starts_with("HTTP/1.1 503"));
+    assert!(http(gateway.http, "GET /ping HTTP/1.1", "").await.contains("\"state\":\"draining\""));
+    Client::sign_in(gateway.http, "1001").await;
+    // A second signal doesn't wait.
+    gateway.stop();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

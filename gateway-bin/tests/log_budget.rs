@@ -133,6 +133,7 @@ impl Program {
         let mut child = Command::new(env!("CARGO_BIN_EXE_webrtc-sip-gateway"))
             .arg("--config")
             .arg(&settings)
+            .env("WSG_SHUTDOWN__UNREADY_SECONDS", "0")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()

@@ -37,6 +37,7 @@ pub type Order = shell::signals::Order<Config>;
 /// Starts a server and serves until an order ends it, until nobody is left to give one, or until a part of it breaks.
 pub async fn run(config: Config, orders: mpsc::Receiver<Order>) -> Result<(), RunError> {
     let waits = Shutdown {
+        unready_seconds: config.shutdown.unready_seconds,
         drain_seconds: config.shutdown.drain_seconds,
         interrupt_drain_seconds: config.shutdown.interrupt_drain_seconds,
     };

@@ -303,6 +303,10 @@ impl Service for Running {
         tracing::info!("configuration reloaded");
     }
 
+    fn leave(&self) {
+        self.phase.set(Phase::Leaving);
+    }
+
     /// Takes no new allocations; done when the last one is over.
     async fn drain(&self) {
         self.phase.set(Phase::Draining);

@@ -10,6 +10,7 @@ fn program() -> Command {
         .args(["--listen", "127.0.0.1:0"])
         .env("WST_HTTP__LISTEN", "127.0.0.1:0")
         .env("WST_LOG__FORMAT", "text")
+        .env("WST_SHUTDOWN__UNREADY_SECONDS", "0")
         .stdin(Stdio::null());
     command
 }

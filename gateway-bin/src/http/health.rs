@@ -18,7 +18,7 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub(super) async fn ping(State(state): State<Arc<HttpState>>) -> impl IntoResponse {
     let phase = match state.phase.get() {
         Phase::Starting | Phase::Up => "up",
-        Phase::Draining => "draining",
+        Phase::Leaving | Phase::Draining => "draining",
     };
     fresh(json!({ "state": phase, "version": VERSION, "path": state.colour }))
 }
