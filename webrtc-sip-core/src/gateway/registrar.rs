@@ -128,6 +128,7 @@ impl Gateway {
     pub(super) fn on_registered(&mut self, id: RegistrationId) {
         let Some(registration) = self.registrations.get_mut(&id) else { return };
         let before = std::mem::replace(&mut registration.state, RegistrationState::Stands);
+        self.counters.successful_registrations += u64::from(before != RegistrationState::Stands);
         if before == RegistrationState::Failed {
             let params = json!({ "reason": "registration_restored", "text": "Calls from outside reach you again." });
             self.clients.notify(registration.sign_in, "session.warning", params);
