@@ -4,10 +4,11 @@ mod common;
 
 use std::time::Duration;
 
-use common::client::{Client, credentials, reason};
+use common::client::{Client, credentials, offer, reason};
 use common::metrics::Metrics;
 use common::process::Process;
 use common::{PATIENCE, eventually, http};
+use serde_json::json;
 use shell::testing::{CertificateFiles, MountedFiles, connect_tls, until};
 
 /// Two looks at the files and more.
@@ -39,6 +40,33 @@ async fn users_are_taken_over_and_a_broken_file_is_refused_once() {
     let refreshed = staying.request("session.refresh", serde_json::json!({})).await;
     assert!(refreshed["result"].is_object(), "who is signed in stays: {refreshed}");
     gateway.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_level_for_each_module_is_taken_over() {
+    let mut files = MountedFiles::new("wsg-mounted-level");
+    let users = ["1001", "1002"].map(|name| format!("[[users]]\nname = \"{name}\"\npassword = \"demo-{name}\"\n"));
+    let file = |level: &str| format!("[log]\nlevel = \"{level}\"\n{}", users.concat());
+    files.mount(&[("gateway.toml", &file("info"))]);
+    let gateway = Process::start(&["--config", &files.path("gateway.toml")], &[]);
+    let (mut caller, _callee) =
+        (Client::sign_in(gateway.http, "1001").await, Client::sign_in(gateway.http, "1002").await);
+    let mut call = async || {
+        let created = caller.request("call.create", json!({ "to": "1002", "sdp": offer() })).await;
+        caller.request("call.hangup", json!({ "callId": created["result"]["callId"] })).await;
+        caller.notification("call.ended").await;
+    };
+    call().await;
+    until(|| gateway.log.says("INFO call ended"));
+    assert!(!gateway.log.says("DEBUG call ended"));
+
+    files.mount(&[("gateway.toml", &file("warn,gateway_bin::start=info,gateway_bin::telemetry=debug"))]);
+    until(|| gateway.log.says("configuration reloaded"));
+    call().await;
+    until(|| gateway.log.says("DEBUG call ended"));
+    let log = gateway.log.clone();
+    gateway.stop();
+    assert!(!log.says("draining"), "the part that says so is to say warnings only");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
