@@ -1,7 +1,7 @@
 //! A TURN server as a process: listeners, relay sockets and worker threads around `webrtc_sip_core::turn`.
 //!
 //! [`start`] brings a whole server up inside the calling program, which may have a metrics page and a listener of its
-//! own; [`run`] does that and then follows [`Order`]s.
+//! own, and names for settings ([`start_with`]); [`run`] does that and then follows [`Order`]s.
 
 use shell::program::{Shutdown, until_stopped};
 use tokio::sync::mpsc;
@@ -26,7 +26,7 @@ mod worker;
 pub use failure::{Broken, RunError, StartError};
 pub use limits::needs;
 pub use metrics::Metrics;
-pub use start::{Running, start};
+pub use start::{Running, start, start_with};
 
 use config::Config;
 
