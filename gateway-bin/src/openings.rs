@@ -7,6 +7,8 @@ use shell::firewall::Opening;
 use crate::config::{Config, HostPort};
 use crate::media::addresses::candidate_addresses;
 
+const HERE: &str = "this gateway";
+
 /// What is reached at this gateway, then whom it reaches.
 pub(crate) fn of(config: &Config) -> Vec<Opening> {
     let mut openings = Vec::new();
@@ -20,6 +22,7 @@ pub(crate) fn of(config: &Config) -> Vec<Opening> {
     let targets = config.sip.routes.iter().map(|route| (&route.target, route.tcp));
     let proxy = config.sip.proxy.iter().map(|proxy| (&proxy.target, proxy.tcp));
     openings.extend(proxy.chain(targets).map(|(target, tcp)| towards(target, tcp)));
+    openings.extend(config.log.opening(HERE));
     openings
 }
 
@@ -65,7 +68,7 @@ fn sip(config: &Config) -> Vec<Opening> {
 
 fn towards(target: &HostPort, tcp: bool) -> Opening {
     Opening {
-        from: "this gateway",
+        from: HERE,
         host: target.host.clone(),
         ports: target.port..=target.port,
         protocol: if tcp { "TCP" } else { "UDP" },

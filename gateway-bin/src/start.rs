@@ -150,7 +150,7 @@ async fn bring_up(
         true => Some(Phone::bind(&crypto).await?),
         false => None,
     };
-    let (turn_server, turn_access) = turn::start(&config, &crypto, sockets).await?;
+    let (turn_server, turn_access) = turn::start(&config, tls.as_ref(), &crypto, sockets).await?;
     let mut gateway_config = gateway_config(&config, sip_sockets, shards);
     gateway_config.turn = turn_access;
     gateway_config.certificate_fingerprint = certificate.fingerprint_sha256();
@@ -212,8 +212,8 @@ async fn bring_up(
 /// What browsers are shown. That of calls' media isn't among them: it is known by its fingerprint, and may be of any age.
 fn certificates(http: Option<&TlsSettings>, turn: Option<&Turn>) -> CertificatesInUse {
     let mut certificates = CertificatesInUse::default();
-    http.into_iter().for_each(|settings| certificates.add(http::TLS.section, settings));
-    turn.and_then(Turn::tls).into_iter().for_each(|settings| certificates.add("turn.tls", settings));
+    http.into_iter().for_each(|settings| certificates.add(settings));
+    turn.and_then(Turn::tls).into_iter().for_each(|settings| certificates.add(settings));
     certificates
 }
 
@@ -376,6 +376,10 @@ impl Service for Running {
 
     async fn reload(&self, config: &Config) {
         Running::reload(self, config).await;
+    }
+
+    fn leave(&self) {
+        self.phase.set(Phase::Leaving);
     }
 
     /// The calls, and what others relay through the TURN server.

@@ -6,13 +6,16 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use shell::program::{Configuration, Service};
-use shell::tls::TlsSettings;
+use shell::tls::{TlsPurpose, TlsSettings};
 use turn_bin::Metrics;
 use webrtc_sip_core::crypto::CryptoProvider;
 use webrtc_sip_core::gateway::TurnAccess;
 
 use crate::config::{Config, ConfigError, Secret};
 use crate::failure::{Broken, StartError};
+
+/// What the certificate of its TLS and DTLS is for.
+const TLS: TlsPurpose = TlsPurpose { section: "turn.tls", protocols: &[] };
 
 /// What the server in this process is told. `media`: our own sockets, which it may reach as no others of this machine.
 pub(crate) fn server_config(
@@ -63,9 +66,11 @@ pub(crate) struct Turn {
 /// Secrets in force at the same time.
 const MAX_SECRETS: usize = 2;
 
-/// Starts the server where one is configured, and says what browsers are told, if anything.
+/// Starts the server where one is configured, and says what browsers are told, if anything. `http`: the certificate that it
+/// may have in common with the page.
 pub(crate) async fn start(
     config: &Config,
+    http: Option<&TlsSettings>,
     crypto: &CryptoProvider,
     media: BTreeSet<SocketAddr>,
 ) -> Result<(Option<Turn>, Option<TurnAccess>), StartError> {
@@ -74,12 +79,22 @@ pub(crate) async fn start(
         true => None,
         false => {
             let secrets = vec![secret.clone()];
-            let server = turn_bin::start(server_config(config, &secrets, &media)).await?;
+            let server = server_config(config, &secrets, &media);
+            let tls = load_tls(&server, http)?;
+            let server = turn_bin::start_with(server, tls).await?;
             Some(Turn { server, secrets: Mutex::new(secrets), media })
         }
     };
     let access = access(config, &secret, turn.as_ref());
     Ok((turn, access))
+}
+
+fn load_tls(server: &turn_bin::config::Config, http: Option<&TlsSettings>) -> Result<Option<TlsSettings>, ConfigError> {
+    let settings = server.tls.as_ref().map(|tls| TlsSettings::load(TLS, tls)).transpose()?;
+    Ok(settings.map(|settings| match http {
+        Some(http) => settings.beside(http),
+        None => settings,
+    }))
 }
 
 /// Takes over secret, peers, certificate and lifetimes, and says what browsers are told from now on.

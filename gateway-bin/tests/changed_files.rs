@@ -6,10 +6,11 @@ use std::fs::File;
 use std::process::Command;
 use std::time::Duration;
 
-use common::client::{Client, credentials, reason};
+use common::client::{Client, credentials, offer, reason};
 use common::metrics::Metrics;
 use common::process::Process;
 use common::{PATIENCE, eventually, http};
+use serde_json::json;
 use shell::testing::{CertificateFiles, MountedFiles, connect_tls, until};
 
 /// Two looks at the files and more.
@@ -60,6 +61,33 @@ fn a_file_system_that_hangs_does_not_keep_it_from_ending() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_level_for_each_module_is_taken_over() {
+    let mut files = MountedFiles::new("wsg-mounted-level");
+    let users = ["1001", "1002"].map(|name| format!("[[users]]\nname = \"{name}\"\npassword = \"demo-{name}\"\n"));
+    let file = |level: &str| format!("[log]\nlevel = \"{level}\"\n{}", users.concat());
+    files.mount(&[("gateway.toml", &file("info"))]);
+    let gateway = Process::start(&["--config", &files.path("gateway.toml")], &[]);
+    let (mut caller, _callee) =
+        (Client::sign_in(gateway.http, "1001").await, Client::sign_in(gateway.http, "1002").await);
+    let mut call = async || {
+        let created = caller.request("call.create", json!({ "to": "1002", "sdp": offer() })).await;
+        caller.request("call.hangup", json!({ "callId": created["result"]["callId"] })).await;
+        caller.notification("call.ended").await;
+    };
+    call().await;
+    until(|| gateway.log.says("INFO call ended"));
+    assert!(!gateway.log.says("DEBUG call ended"));
+
+    files.mount(&[("gateway.toml", &file("warn,gateway_bin::start=info,gateway_bin::telemetry=debug"))]);
+    until(|| gateway.log.says("configuration reloaded"));
+    call().await;
+    until(|| gateway.log.says("DEBUG call ended"));
+    let log = gateway.log.clone();
+    gateway.stop();
+    assert!(!log.says("draining"), "the part that says so is to say warnings only");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_certificate_is_taken_over_and_somebody_is_told_before_it_runs_out() {
     let pair = CertificateFiles::new("wsg-mounted-pair");
     let mut mounted = MountedFiles::new("wsg-mounted-certificate");
@@ -70,6 +98,8 @@ async fn a_certificate_is_taken_over_and_somebody_is_told_before_it_runs_out() {
     mounted.mount(&[("tls.crt", &old_certificate), ("tls.key", &old_key)]);
     let paths = [mounted.path("tls.crt"), mounted.path("tls.key")];
     let variables = [("WSG_HTTP__TLS__CERTIFICATE", paths[0].as_str()), ("WSG_HTTP__TLS__KEY", &paths[1])];
+    // TURN without a certificate of its own has this one; what there is to say of it is said once.
+    let variables = [&variables[..], &[("WSG_TURN__LISTEN", "127.0.0.1:0")]].concat();
     let gateway = Process::start(&[], &variables);
     until(|| gateway.log.says("the certificate runs out in 2 days section=\"http.tls\""));
     let ready = http(gateway.metrics, "GET /ready HTTP/1.1", "").await;
@@ -88,6 +118,7 @@ async fn a_certificate_is_taken_over_and_somebody_is_told_before_it_runs_out() {
     until(|| gateway.log.says(refused));
     tokio::time::sleep(LOOKS).await;
     assert_eq!(gateway.log.lines_with(refused).len(), 1);
+    assert_eq!(gateway.log.lines_with("the certificate runs out").len(), 1);
     connect_tls(gateway.http, &soon).await.expect("the old one stays");
     mounted.mount(&[("tls.crt", &certificate), ("tls.key", &key)]);
     assert!(eventually(PATIENCE, async || connect_tls(gateway.http, &fresh).await.is_ok()).await);

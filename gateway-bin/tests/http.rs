@@ -4,20 +4,30 @@ mod common;
 
 use std::time::Duration;
 
-use common::{PATIENCE, config, http, raw, start_with};
+use common::client::Client;
+use common::process::Process;
+use common::{PATIENCE, config, eventually, http, raw, start_with};
 use shell::testing::check_with_promtool;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn health_tells_state_version_and_colour() {
-    let gateway = start_with(|config| config.colour = "green".to_owned()).await;
+    let gateway = start_with(|config| {
+        config.colour = "green".to_owned();
+        config.limits.sign_ins = 1;
+    })
+    .await;
     let ping = http(gateway.http, "GET /ping HTTP/1.1", "").await;
     assert!(ping.starts_with("HTTP/1.1 200"), "{ping}");
     let body: serde_json::Value = serde_json::from_str(ping.split("\r\n\r\n").nth(1).unwrap()).unwrap();
     assert_eq!(body, serde_json::json!({"state": "up", "version": env!("CARGO_PKG_VERSION"), "path": "green"}));
     let about = http(gateway.http, "GET /about HTTP/1.1", "").await;
     assert!(about.contains("\"demo\":true") && about.contains("\"node\":\"node1\""), "{about}");
+    assert!(about.contains("\"sipProxyUnreachable\":false") && about.contains("\"full\":false"), "{about}");
+    let _client = Client::sign_in(gateway.http, "1001").await;
+    let about = http(gateway.http, "GET /about HTTP/1.1", "").await;
+    assert!(about.contains("\"full\":true"), "{about}");
     assert!(http(gateway.http, "GET /isAlive HTTP/1.1", "").await.starts_with("HTTP/1.1 200"));
     assert!(http(gateway.http, "GET /ready HTTP/1.1", "").await.starts_with("HTTP/1.1 200"));
     let drained = gateway.drain().await;
@@ -25,6 +35,19 @@ async fn health_tells_state_version_and_colour() {
     assert!(http(gateway.http, "GET /ping HTTP/1.1", "").await.contains("\"state\":\"draining\""));
     drop(drained);
     gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn balancers_are_told_before_anybody_is_refused() {
+    let gateway = Process::start(&[], &[("WSG_SHUTDOWN__UNREADY_SECONDS", "3600")]);
+    gateway.signal("-TERM");
+    let is_unready = async || http(gateway.metrics, "GET /ready HTTP/1.1", "").await.starts_with("HTTP/1.1 503");
+    assert!(eventually(PATIENCE, is_unready).await);
+    assert!(http(gateway.http, "GET /ready HTTP/1.1", "").await.starts_with("HTTP/1.1 503"));
+    assert!(http(gateway.http, "GET /ping HTTP/1.1", "").await.contains("\"state\":\"draining\""));
+    Client::sign_in(gateway.http, "1001").await;
+    // A second signal doesn't wait.
+    gateway.stop();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -115,14 +115,35 @@ fn firewalls_are_told_what_they_have_to_let_through() {
     assert_eq!(code, Some(0));
     // Nothing but media is beyond loopback in the demo, where the machine has another address.
     assert!(stdout.lines().skip(1).all(|line| line.ends_with("media of browsers")), "{stdout}");
-    let (_, stdout, _) = output(
-        program()
-            .arg("firewall")
-            .env("WSG_HTTP__TRUSTED_PROXIES", "10.0.0.0/8")
-            .env("WSG_HTTP__LISTEN", "0.0.0.0:8080"),
+    let file = std::env::temp_dir().join(format!("wsg-firewall-{}.toml", std::process::id()));
+    std::fs::write(&file, DATA_CENTRE).expect("there is room");
+    let (code, stdout, stderr) =
+        output(Command::new(program().get_program()).arg("--config").arg(&file).arg("firewall"));
+    std::fs::remove_file(&file).expect("it is ours");
+    assert_eq!(code, Some(0), "{stderr}");
+    assert_eq!(
+        stdout,
+        "FROM            TO                       PROTOCOL  FOR\n\
+         load balancer   0.0.0.0:8080             TCP       softphone page, signalling, health\n\
+         browsers, TURN  192.0.2.10:19000-19001   UDP       media of browsers\n\
+         browsers        192.0.2.10:3478          UDP, TCP  TURN\n\
+         SIP peers       192.0.2.10:5060          UDP, TCP  SIP\n\
+         SIP peers       192.0.2.10:20000-20999   UDP       media of phones (RTP, RTCP)\n\
+         monitoring      192.0.2.10:10052         TCP       metrics, health\n\
+         this gateway    sip.example.com:5080     TCP       SIP\n\
+         this gateway    [2001:db8::1]:9200       TCP       logs to Elasticsearch\n"
     );
-    assert!(stdout.contains("load balancer") && stdout.contains("0.0.0.0:8080"), "{stdout}");
 }
+
+/// With a balancer in front, a SIP proxy behind, and TURN inside.
+const DATA_CENTRE: &str = r#"
+http = { listen = "0.0.0.0:8080", trusted_proxies = ["10.0.0.0/8"] }
+metrics = { listen = "192.0.2.10:10052" }
+sip = { listen = ["192.0.2.10:5060"], proxy = { target = "sip.example.com:5080", tcp = true, domain = "example.com" } }
+media = { listen = ["192.0.2.10"], webrtc_port = 19000, workers = 2, rtp_port_low = 20000, rtp_port_high = 20999 }
+turn = { listen = ["192.0.2.10:3478"] }
+log = { elasticsearch = { url = "http://[2001:db8::1]", queue_path = "/var/lib/webrtc-sip-gateway" } }
+"#;
 
 #[test]
 fn logs_go_to_files_where_a_folder_is_named() {

@@ -1,4 +1,5 @@
-//! A SIP proxy that can't be reached: said once in the log, and shown by the metrics for as long as it lasts.
+//! A SIP proxy that can't be reached: said once in the log, and shown by `/about` and the metrics for as long as it
+//! lasts.
 
 mod common;
 
@@ -8,7 +9,7 @@ use common::client::{Client, offer};
 use common::metrics::Metrics;
 use common::process::Process;
 use common::sip::SipSocket;
-use common::{PATIENCE, eventually};
+use common::{PATIENCE, eventually, http};
 use serde_json::json;
 use tokio::net::UdpSocket;
 
@@ -27,7 +28,10 @@ async fn is_shown(gateway: &Process, target: &str, unreachable: bool, failures: 
     // A look-up may take five seconds and is repeated after ten.
     eventually(2 * PATIENCE, async || {
         let metrics = Metrics::read(gateway.metrics).await;
-        (metrics.get("wsg_sip_proxy_unreachable") == 1.0) == unreachable && metrics.get(&count) >= failures
+        let about = http(gateway.http, "GET /about HTTP/1.1", "").await;
+        (metrics.get("wsg_sip_proxy_unreachable") == 1.0) == unreachable
+            && about.contains(&format!("\"sipProxyUnreachable\":{unreachable}"))
+            && metrics.get(&count) >= failures
     })
     .await
 }

@@ -56,9 +56,11 @@ pub enum Command {
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Shutdown {
-    /// How long those who are served may go on after SIGTERM.
+    /// How long `/ready` says no after SIGTERM before anybody is refused.
+    pub unready_seconds: u64,
+    /// How long those who are served may go on then.
     pub drain_seconds: u64,
-    /// The same after Ctrl-C.
+    /// The same after Ctrl-C, which refuses at once.
     pub interrupt_drain_seconds: u64,
 }
 
@@ -128,6 +130,9 @@ pub trait Service {
 
     /// Takes over what can be taken over from another configuration.
     fn reload(&self, config: &Self::Config) -> impl Future<Output = ()> + Send;
+
+    /// Serves as before, and says by `/ready` that it won't for long.
+    fn leave(&self);
 
     /// Takes nothing new; done when the last one who is served is gone.
     fn drain(&self) -> impl Future<Output = ()> + Send;
@@ -243,31 +248,47 @@ pub async fn until_stopped<S: Service>(
     mut orders: mpsc::Receiver<Order<S::Config>>,
     waits: Shutdown,
 ) -> Result<(), S::Failure> {
-    let wait = tokio::select! {
-        wait = first_stop(&running, &mut orders, waits) => wait,
+    let [unready, wait] = tokio::select! {
+        seconds = first_stop(&running, &mut orders, waits) => seconds,
         () = running.broken() => return running.stop().await,
     };
-    tracing::info!(wait_seconds = wait, "draining");
     tokio::select! {
-        // However short the wait is, draining begins.
+        // However short the waits are, draining begins.
         biased;
-        () = running.drain() => tracing::info!("nobody is left"),
-        () = tokio::time::sleep(Duration::from_secs(wait)) => tracing::info!("ending what is left"),
+        () = end_gently(&running, unready, wait) => {}
         () = next_stop(&mut orders) => tracing::info!("ending at once"),
         () = running.broken() => {}
     }
     running.stop().await
 }
 
-/// How many seconds the order to end leaves to those who are served.
-async fn first_stop<S: Service>(running: &S, orders: &mut mpsc::Receiver<Order<S::Config>>, waits: Shutdown) -> u64 {
+/// How many seconds the order to end leaves to balancers, and then to those who are served.
+async fn first_stop<S: Service>(
+    running: &S,
+    orders: &mut mpsc::Receiver<Order<S::Config>>,
+    waits: Shutdown,
+) -> [u64; 2] {
     loop {
         match orders.recv().await {
             Some(Order::Reload(config)) => running.reload(&config).await,
-            Some(Order::Terminate) => return waits.drain_seconds,
-            Some(Order::Interrupt) => return waits.interrupt_drain_seconds,
-            None => return 0,
+            Some(Order::Terminate) => return [waits.unready_seconds, waits.drain_seconds],
+            Some(Order::Interrupt) => return [0, waits.interrupt_drain_seconds],
+            None => return [0, 0],
         }
+    }
+}
+
+async fn end_gently(running: &impl Service, unready: u64, wait: u64) {
+    if unready > 0 {
+        running.leave();
+        tracing::info!(unready_seconds = unready, "not ready any more");
+        tokio::time::sleep(Duration::from_secs(unready)).await;
+    }
+    tracing::info!(wait_seconds = wait, "draining");
+    tokio::select! {
+        biased;
+        () = running.drain() => tracing::info!("nobody is left"),
+        () = tokio::time::sleep(Duration::from_secs(wait)) => tracing::info!("ending what is left"),
     }
 }
 
@@ -283,13 +304,15 @@ mod tests {
 
     use super::*;
 
-    const WAITS: Shutdown = Shutdown { drain_seconds: 3600, interrupt_drain_seconds: 0 };
+    const WAITS: Shutdown = Shutdown { unready_seconds: 0, drain_seconds: 3600, interrupt_drain_seconds: 0 };
 
     /// Counts what it is told; never drained.
     #[derive(Clone, Default)]
     struct Busy {
         breaks: bool,
         reloads: Arc<AtomicUsize>,
+        leaves: Arc<AtomicUsize>,
+        drains: Arc<AtomicUsize>,
         stops: Arc<AtomicUsize>,
     }
 
@@ -301,7 +324,12 @@ mod tests {
             self.reloads.fetch_add(1, Ordering::Relaxed);
         }
 
+        fn leave(&self) {
+            self.leaves.fetch_add(1, Ordering::Relaxed);
+        }
+
         async fn drain(&self) {
+            self.drains.fetch_add(1, Ordering::Relaxed);
             std::future::pending().await
         }
 
@@ -331,6 +359,23 @@ mod tests {
             assert_eq!(tokio::time::timeout(Duration::from_secs(10), served).await, Ok(Ok(())));
             assert_eq!(busy.reloads.load(Ordering::Relaxed), 1, "none while it drains");
             assert_eq!(busy.stops.load(Ordering::Relaxed), 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn balancers_are_told_before_it_drains_and_a_second_signal_cuts_that_short() {
+        let slow = Shutdown { unready_seconds: 3600, ..WAITS };
+        for (orders, told) in
+            [([Order::Terminate, Order::Terminate], [1, 0]), ([Order::Interrupt, Order::Interrupt], [0, 1])]
+        {
+            let busy = Busy::default();
+            let (sender, receiver) = mpsc::channel(8);
+            for order in orders {
+                sender.send(order).await.unwrap();
+            }
+            let served = until_stopped(busy.clone(), receiver, slow);
+            assert_eq!(tokio::time::timeout(Duration::from_secs(10), served).await, Ok(Ok(())));
+            assert_eq!([&busy.leaves, &busy.drains].map(|count| count.load(Ordering::Relaxed)), told);
         }
     }
 

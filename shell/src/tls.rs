@@ -29,7 +29,7 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const WATCH_EVERY: Duration = Duration::from_secs(2);
 
 /// A section of a configuration that names a certificate.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tls {
     /// PEM, the chain.
@@ -64,6 +64,8 @@ pub struct TlsSettings {
     purpose: TlsPurpose,
     files: Arc<Mutex<Files>>,
     current: watch::Sender<Arc<Identity>>,
+    /// Others that say what there is to say of files that both have.
+    beside: Option<Arc<TlsSettings>>,
 }
 
 /// Where the certificate comes from.
@@ -83,7 +85,19 @@ impl TlsSettings {
         let content = Content::read(purpose, tls)?;
         let files = Files { tls: tls.clone(), seen: Some(content.digest()) };
         let current = watch::Sender::new(Arc::new(content.identity(purpose, tls)?));
-        Ok(TlsSettings { purpose, files: Arc::new(Mutex::new(files)), current })
+        Ok(TlsSettings { purpose, files: Arc::new(Mutex::new(files)), current, beside: None })
+    }
+
+    /// The same beside others of this program. As long as both have the same files, nothing is said of these twice.
+    #[must_use]
+    pub fn beside(self, other: &TlsSettings) -> Self {
+        TlsSettings { beside: Some(Arc::new(other.clone())), ..self }
+    }
+
+    /// Whether others say what there is to say of these files.
+    fn is_repetition(&self, tls: &Tls) -> bool {
+        let same = |other: &Arc<TlsSettings>| other.files.lock().unwrap_or_else(PoisonError::into_inner).tls == *tls;
+        self.beside.as_ref().is_some_and(same)
     }
 
     /// Reads them again, for connections that come from now on. What can't be used changes nothing, and is logged.
@@ -106,7 +120,7 @@ impl TlsSettings {
     async fn watch_every(self, period: Duration) {
         let mut reminder = Reminder::default();
         loop {
-            reminder.remind(self.purpose.section, self.ends());
+            reminder.remind(self.purpose.section, self.ends_to_tell());
             tokio::time::sleep(period).await;
             let settings = self.clone();
             // Files may lie on a network. A panic leaves the certificate that is in force.
@@ -128,8 +142,11 @@ impl TlsSettings {
         match content.and_then(|content| content.identity(self.purpose, tls)) {
             Ok(identity) => {
                 self.current.send_replace(Arc::new(identity));
-                tracing::info!(section = self.purpose.section, "certificate loaded");
+                if !self.is_repetition(tls) {
+                    tracing::info!(section = self.purpose.section, "certificate loaded");
+                }
             }
+            Err(_) if self.is_repetition(tls) => {}
             Err(error) => tracing::error!(%error, "the certificate wasn't reloaded; the one before stays"),
         }
     }
@@ -139,9 +156,10 @@ impl TlsSettings {
         self.current.subscribe()
     }
 
-    /// When the certificate in force runs out, as far as that can be read.
-    fn ends(&self) -> Option<SystemTime> {
-        self.current.borrow().ends
+    /// When the certificate in force runs out, as far as that can be read, and where nobody else says it.
+    fn ends_to_tell(&self) -> Option<SystemTime> {
+        let tls = self.files.lock().unwrap_or_else(PoisonError::into_inner).tls.clone();
+        self.current.borrow().ends.filter(|_| !self.is_repetition(&tls))
     }
 
     /// Does the handshake of an accepted connection; none when it fails or takes too long.

@@ -33,7 +33,7 @@ const TLS_HANDSHAKE: u8 = 0x16;
 const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What the certificate is for. DTLS has it, too.
-pub(crate) const TLS: TlsPurpose = TlsPurpose { section: "tls", protocols: &[] };
+const TLS: TlsPurpose = TlsPurpose { section: "tls", protocols: &[] };
 
 /// Reads the certificate, where there is one.
 pub(crate) fn load_tls(config: &Config) -> Result<Option<TlsSettings>, ConfigError> {

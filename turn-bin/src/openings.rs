@@ -5,7 +5,7 @@ use shell::firewall::Opening;
 use crate::config::Config;
 use crate::discovery;
 
-/// What is reached at this server.
+/// What is reached at this server, then what it reaches itself; peers are wherever clients say.
 pub(crate) fn of(config: &Config) -> Vec<Opening> {
     let purpose = if config.tls.is_some() { "TURN, also over TLS and DTLS" } else { "TURN" };
     let discovery =
@@ -23,6 +23,7 @@ pub(crate) fn of(config: &Config) -> Vec<Opening> {
     }));
     openings
         .extend(config.http.listen.map(|listen| Opening::of_socket("monitoring", listen, "TCP", "metrics, health")));
+    openings.extend(config.log.opening("this server"));
     openings
 }
 

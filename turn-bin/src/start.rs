@@ -21,7 +21,7 @@ use webrtc_sip_core::turn::{Ledger, Listener, PeerPolicy, TurnConfig};
 
 use crate::admin::Admin;
 use crate::config::{Config, ConfigError, MAX_WORKERS};
-use crate::connections::{Connections, TLS, load_tls};
+use crate::connections::{Connections, load_tls};
 use crate::discovery;
 use crate::dtls;
 use crate::failure::{Broken, StartError};
@@ -71,6 +71,14 @@ struct Bound {
 /// An address is taken, or a file can't be used.
 pub async fn start(config: Config) -> Result<Running, StartError> {
     let tls = load_tls(&config)?;
+    start_with(config, tls).await
+}
+
+/// [`start`] with a certificate that the calling program has a name of its own for.
+///
+/// # Errors
+/// As [`start`].
+pub async fn start_with(config: Config, tls: Option<TlsSettings>) -> Result<Running, StartError> {
     let http = match config.http.listen {
         Some(address) => Some(bind(address, "HTTP").await?),
         None => None,
@@ -116,7 +124,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     if let Some((listener, address)) = http.zip(http_address) {
         let admin = Admin::new(metrics.workers.clone(), address, config.http.admin_token.as_ref());
         let mut certificates = CertificatesInUse::default();
-        tls.iter().for_each(|settings| certificates.add(TLS.section, settings));
+        tls.iter().for_each(|settings| certificates.add(settings));
         let router = router(Pages { phase: phase.clone(), metrics: metrics.clone(), certificates }, admin);
         listeners.push(tokio::spawn(serve(listener, router, None, MAX_HTTP_CONNECTIONS, uncut)));
     }
@@ -301,6 +309,10 @@ impl Service for Running {
         }
         *self.alternate() = config.shutdown.alternate_server;
         tracing::info!("configuration reloaded");
+    }
+
+    fn leave(&self) {
+        self.phase.set(Phase::Leaving);
     }
 
     /// Takes no new allocations; done when the last one is over.

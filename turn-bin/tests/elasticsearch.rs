@@ -34,6 +34,7 @@ impl Program {
             .env("WST_HTTP__LISTEN", self.http.to_string())
             .env("WST_LIMITS__RELAY_SOCKETS", "100")
             .env("WST_LIMITS__CONNECTIONS", "100")
+            .env("WST_SHUTDOWN__UNREADY_SECONDS", "0")
             // Each client asks without credentials first.
             .env("WST_LIMITS__REFUSALS_PER_SECOND", "100000")
             .env("WST_LOG__ELASTICSEARCH__URL", format!("http://{}", server.address))

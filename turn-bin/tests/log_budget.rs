@@ -23,6 +23,7 @@ fn an_agent_hour_fits_its_budget() {
         .args(["--allow-peer", "127.0.0.0/8"])
         .envs([("WST_HTTP__LISTEN", "127.0.0.1:0"), ("WST_LOG__FORMAT", "json")])
         .envs([("WST_LIMITS__RELAY_SOCKETS", "100"), ("WST_LIMITS__CONNECTIONS", "100")])
+        .env("WST_SHUTDOWN__UNREADY_SECONDS", "0")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()

@@ -10,6 +10,7 @@ fn program() -> Command {
         .args(["--listen", "127.0.0.1:0"])
         .env("WST_HTTP__LISTEN", "127.0.0.1:0")
         .env("WST_LOG__FORMAT", "text")
+        .env("WST_SHUTDOWN__UNREADY_SECONDS", "0")
         .stdin(Stdio::null());
     command
 }
@@ -94,9 +95,23 @@ fn firewalls_are_told_what_they_have_to_let_through() {
     let (code, stdout, _) = output(program().args(["--secret", "s"]).arg("firewall"));
     assert_eq!(code, Some(0));
     assert_eq!(stdout, "Nothing: all of it is on loopback.\n");
-    let (_, stdout, _) =
-        output(program().args(["--listen", "192.0.2.1:443", "--relay-ip", "192.0.2.2", "--secret", "s", "firewall"]));
-    assert!(stdout.contains("192.0.2.1:443") && stdout.contains("192.0.2.2:49152-65535"), "{stdout}");
+    let elsewhere = [
+        ("WST_HTTP__LISTEN", "192.0.2.1:10053"),
+        ("WST_LOG__ELASTICSEARCH__URL", "https://es.example.com:9243"),
+        ("WST_LOG__ELASTICSEARCH__QUEUE_PATH", "/var/lib/webrtc-sip-turn"),
+    ];
+    let mut program = Command::new(program().get_program());
+    program.args(["--listen", "192.0.2.1:443", "--relay-ip", "192.0.2.2", "--secret", "s", "firewall"]);
+    let (code, stdout, stderr) = output(program.envs(elsewhere));
+    assert_eq!(code, Some(0), "{stderr}");
+    assert_eq!(
+        stdout,
+        "FROM         TO                     PROTOCOL  FOR\n\
+         clients      192.0.2.1:443          UDP, TCP  TURN\n\
+         peers        192.0.2.2:49152-65535  UDP, TCP  relayed addresses\n\
+         monitoring   192.0.2.1:10053        TCP       metrics, health\n\
+         this server  es.example.com:9243    TCP       logs to Elasticsearch\n"
+    );
 }
 
 #[test]

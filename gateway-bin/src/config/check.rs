@@ -58,6 +58,7 @@ fn check_numbers(config: &Config) -> Result<(), ConfigError> {
     within("limits.wrong_passwords", limits.wrong_passwords, 1..=1_000_000)?;
     within("limits.ring_seconds", limits.ring_seconds, 1..=3600)?;
     within("limits.sign_in_hours", limits.sign_in_hours, 1..=365 * 24)?;
+    within("shutdown.unready_seconds", shutdown.unready_seconds, 0..=DAY)?;
     within("shutdown.drain_seconds", shutdown.drain_seconds, 0..=7 * DAY)?;
     within("shutdown.interrupt_drain_seconds", shutdown.interrupt_drain_seconds, 0..=7 * DAY)
 }

@@ -109,6 +109,7 @@ mod tests {
             ("LIMITS__CLIENT_MESSAGE_BYTES", "limits.client_message_bytes"),
             ("LIMITS__RING_SECONDS", "limits.ring_seconds"),
             ("LIMITS__SIGN_IN_HOURS", "limits.sign_in_hours"),
+            ("SHUTDOWN__UNREADY_SECONDS", "shutdown.unready_seconds"),
             ("SHUTDOWN__DRAIN_SECONDS", "shutdown.drain_seconds"),
             ("SHUTDOWN__INTERRUPT_DRAIN_SECONDS", "shutdown.interrupt_drain_seconds"),
         ];

@@ -39,3 +39,43 @@ impl EndedCalls {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use webrtc_sip_core::ids::CallId;
+
+    use super::*;
+
+    fn record(legs: [Option<LegStats>; 2]) -> CallRecord {
+        CallRecord {
+            call: CallId(1),
+            from: "1001".to_owned(),
+            to: "1002".to_owned(),
+            duration: Duration::ZERO,
+            talk_time: None,
+            reason: EndReason::Busy,
+            legs,
+        }
+    }
+
+    #[test]
+    fn packets_of_both_legs_and_jitter_above_each_step() {
+        let mut ended = EndedCalls::default();
+        for ms in [99, 100, 101, 301, 501] {
+            let heard = LegStats { packets_lost: 2, dropped: 1, jitter_us: ms * 1000, ..LegStats::default() };
+            ended.add(&record([Some(heard), None]));
+        }
+        assert_eq!((ended.gateway_jitter, ended.client_jitter), ([3, 2, 1], [0; 3]));
+        for ms in [301, 501] {
+            let told = LegStats { packets_lost: 20, dropped: 10, remote_jitter_us: ms * 1000, ..LegStats::default() };
+            ended.add(&record([Some(LegStats::default()), Some(told)]));
+        }
+        assert_eq!((ended.gateway_jitter, ended.client_jitter), ([3, 2, 1], [2, 2, 1]));
+        assert_eq!((ended.packets_lost, ended.packets_dropped), (50, 25));
+        let busy = EndReason::ALL.iter().position(|reason| *reason == EndReason::Busy);
+        assert_eq!(busy.map(|index| ended.by_reason[index]), Some(7));
+        assert_eq!(ended.by_reason.iter().sum::<u64>(), 7);
+    }
+}

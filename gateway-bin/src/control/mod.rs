@@ -66,6 +66,8 @@ pub(crate) enum Outside {
     FlowData(FlowId, Bytes),
     /// A stream is closed, or couldn't be opened.
     FlowClosed(FlowId),
+    /// `GET /about`, which anybody may ask for.
+    About(oneshot::Sender<GatewayStats>),
 }
 
 /// Something our own parts report or ask.
@@ -331,6 +333,8 @@ impl Control {
                 self.sip.close(flow);
                 self.gateway.handle_flow_closed(now, flow);
             }
+            // Whoever asked may have gone.
+            Outside::About(reply) => drop(reply.send(self.gateway.stats())),
         }
     }
 

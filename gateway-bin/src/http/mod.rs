@@ -47,6 +47,7 @@ pub(crate) struct HttpState {
     pub(crate) node: String,
     pub(crate) colour: String,
     pub(crate) demo: bool,
+    pub(crate) max_sign_ins: usize,
     pub(crate) max_message_bytes: usize,
     /// `Set-Cookie` of signalling responses.
     pub(crate) cookie: axum::http::HeaderValue,
@@ -72,6 +73,7 @@ impl HttpState {
             node: config.node.clone(),
             colour: config.colour.clone(),
             demo: config.is_demo(),
+            max_sign_ins: config.limits.sign_ins,
             max_message_bytes: config.limits.client_message_bytes,
             cookie: cookie::route_cookie(config),
             started: Instant::now(),

@@ -89,8 +89,77 @@ fn domains(page: &mut Exposition, stats: &ControlStats, domain: &str) {
     let label = || vec![("domain", domain)];
     let calls = gateway.incoming.total + gateway.outgoing.total;
     page.labelled(Kind::Counter, "wrtc_calls_by_domain", "Calls in all.", [(label(), calls)]);
-    let registered = [(label(), gateway.registrations)];
-    page.labelled(Kind::Gauge, "wrtc_registrations_by_domain", "Users registered at the SIP proxy.", registered);
+    let registered = [(label(), gateway.successful_registrations)];
+    page.labelled(Kind::Counter, "wrtc_registrations_by_domain", "Users that the SIP proxy registered.", registered);
     let failed = [(label(), gateway.failed_registrations)];
     page.labelled(Kind::Counter, "wrtc_failed_registrations_by_domain", "Refused registrations.", failed);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::EndedCalls;
+
+    #[test]
+    fn each_name_has_its_figure() {
+        let calls = |first| CallCounters { current: first, peak: first + 1, total: first + 2 };
+        let gateway = GatewayStats {
+            incoming: calls(10),
+            outgoing: calls(20),
+            audio: calls(30),
+            transcoding: calls(40),
+            registrations: 50,
+            successful_registrations: 51,
+            failed_registrations: 52,
+            dropped_on_sign_out: 53,
+            client_timeouts: 54,
+            ..GatewayStats::default()
+        };
+        let (gateway_jitter, client_jitter) = ([3, 2, 1], [6, 5, 4]);
+        let ended = EndedCalls {
+            packets_lost: 60,
+            packets_dropped: 61,
+            gateway_jitter,
+            client_jitter,
+            ..EndedCalls::default()
+        };
+        let shown = Shown { domain: "example.org".to_owned(), proxy: "proxy:5060".to_owned(), max_sign_ins: 70 };
+        let mut page = Exposition::default();
+        write(&mut page, &ControlStats { gateway, ended, ..ControlStats::default() }, &shown);
+        let page = page.finish();
+        let samples: Vec<&str> = page.lines().filter(|line| !line.starts_with('#')).collect();
+        for (name, value) in [
+            ("wrtc_current_in_calls", 10),
+            ("wrtc_peak_in_calls", 11),
+            ("wrtc_total_in_calls", 12),
+            ("wrtc_current_out_calls", 20),
+            ("wrtc_peak_out_calls", 21),
+            ("wrtc_total_out_calls", 22),
+            ("wrtc_current_audio_calls", 30),
+            ("wrtc_peak_audio_calls", 31),
+            ("wrtc_total_audio_calls", 32),
+            ("wrtc_total_video_calls", 0),
+            ("wrtc_current_xcoding_calls", 40),
+            ("wrtc_peak_xcoding_calls", 41),
+            ("wrtc_total_xcoding_calls", 42),
+            ("wrtc_calls_by_domain{domain=\"example.org\"}", 34),
+            ("wrtc_registrations_by_domain{domain=\"example.org\"}", 51),
+            ("wrtc_failed_registrations_by_domain{domain=\"example.org\"}", 52),
+            ("wrtc_client_errors{type=\"dropped_on_signout\"}", 53),
+            ("wrtc_client_errors{type=\"timeout\"}", 54),
+            ("wrtc_rtp_losts", 60),
+            ("wrtc_rtp_errors", 61),
+            ("wrtc_rtp_gateway_jitter{over=\"100\"}", 3),
+            ("wrtc_rtp_gateway_jitter{over=\"300\"}", 2),
+            ("wrtc_rtp_gateway_jitter{over=\"500\"}", 1),
+            ("wrtc_rtp_client_jitter{over=\"100\"}", 6),
+            ("wrtc_rtp_client_jitter{over=\"300\"}", 5),
+            ("wrtc_rtp_client_jitter{over=\"500\"}", 4),
+            ("wrtc_max_clients_per_instance", 70),
+            ("wrtc_max_clients_per_node", 70),
+        ] {
+            assert!(samples.contains(&format!("{name} {value}").as_str()), "{name} {value}: {page}");
+        }
+        assert!(page.contains("# TYPE wrtc_registrations_by_domain counter"), "{page}");
+    }
 }

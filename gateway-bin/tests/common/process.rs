@@ -29,6 +29,7 @@ impl Process {
             .env("WSG_LIMITS__CALLS", "10")
             .env("WSG_HTTP__MAX_CONNECTIONS", "50")
             .env("WSG_SIP__MAX_TCP_CONNECTIONS", "10")
+            .env("WSG_SHUTDOWN__UNREADY_SECONDS", "0")
             .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -47,13 +48,14 @@ impl Process {
         self.child.as_ref().expect("it runs").id()
     }
 
+    /// Sends a signal by its name, `-TERM`.
     pub(crate) fn signal(&self, name: &str) {
         signal(self.child.as_ref().expect("it runs"), name);
     }
 
     pub(crate) fn stop(mut self) {
+        self.signal("-TERM");
         let child = self.child.take().expect("it runs");
-        signal(&child, "-TERM");
         assert_eq!(exit_code(child), Some(0));
     }
 }

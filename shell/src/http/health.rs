@@ -15,6 +15,8 @@ pub enum Phase {
     Starting,
     /// It serves.
     Up,
+    /// It serves everybody, and asks balancers to send nobody new.
+    Leaving,
     /// It serves those who are there and takes nobody new.
     Draining,
 }
@@ -35,6 +37,7 @@ impl SharedPhase {
         match self.0.load(Ordering::Relaxed) {
             0 => Phase::Starting,
             1 => Phase::Up,
+            2 => Phase::Leaving,
             _ => Phase::Draining,
         }
     }

@@ -8,6 +8,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::elasticsearch::Elasticsearch;
 use crate::config::{ConfigError, within};
+use crate::firewall::Opening;
 
 /// The section `[log]` of a configuration.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -72,6 +73,12 @@ impl Log {
     /// One of them can't be used.
     pub fn check_files(&self) -> Result<(), ConfigError> {
         self.elasticsearch.check_files()
+    }
+
+    /// What firewalls have to let through from here, `from`, for lines to go where they should.
+    #[must_use]
+    pub fn opening(&self, from: &'static str) -> Option<Opening> {
+        self.elasticsearch.opening(from)
     }
 }
 

@@ -35,31 +35,30 @@ fn warning(ends: SystemTime, now: SystemTime) -> Option<String> {
 
 /// Certificates that a program shows to clients.
 #[derive(Clone, Debug, Default)]
-pub struct CertificatesInUse(Vec<(String, TlsSettings)>);
+pub struct CertificatesInUse(Vec<TlsSettings>);
 
 impl CertificatesInUse {
-    /// Adds one, under the section of the configuration that names it.
-    pub fn add(&mut self, section: impl Into<String>, settings: &TlsSettings) {
-        self.0.push((section.into(), settings.clone()));
+    /// Adds one.
+    pub fn add(&mut self, settings: &TlsSettings) {
+        self.0.push(settings.clone());
     }
 
     /// What there is to say of them, for `/ready`.
     pub fn notes(&self) -> Vec<String> {
         let now = SystemTime::now();
-        let note = |(section, settings): &(String, TlsSettings)| {
-            Some(format!("{section}: {}", warning(settings.ends()?, now)?))
+        let note = |settings: &TlsSettings| {
+            Some(format!("{}: {}", settings.purpose.section, warning(settings.ends_to_tell()?, now)?))
         };
         self.0.iter().filter_map(note).collect()
     }
 
     /// When each of them runs out, as a gauge.
     pub fn write(&self, page: &mut Exposition, name: &str) {
-        let sample = |(section, settings): &(String, TlsSettings)| {
-            let after_epoch = settings.ends()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
-            Some((section.clone(), after_epoch.as_secs()))
+        let sample = |settings: &TlsSettings| {
+            let after_epoch = settings.ends_to_tell()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+            Some((vec![("section", settings.purpose.section)], after_epoch.as_secs()))
         };
-        let samples: Vec<_> = self.0.iter().filter_map(sample).collect();
-        let samples = samples.iter().map(|(section, seconds)| (vec![("section", section.as_str())], *seconds));
+        let samples = self.0.iter().filter_map(sample);
         let help = "When a certificate in use, or one of its chain, runs out; by the section that names it.";
         page.labelled(Kind::Gauge, name, help, samples);
     }

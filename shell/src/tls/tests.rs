@@ -75,3 +75,20 @@ fn files_that_do_not_change_are_tried_once() {
     settings.look();
     assert!(!identities.has_changed().unwrap());
 }
+
+#[test]
+fn what_two_have_in_common_is_said_once() {
+    let [common, own] = ["shell-tls-common", "shell-tls-own"].map(CertificateFiles::new);
+    common.renew_for_days(3);
+    own.renew_for_days(3);
+    let page = TlsSettings::load(PURPOSE, &common.tls()).unwrap();
+    let purpose = TlsPurpose { section: "turn.tls", ..PURPOSE };
+    let relay = TlsSettings::load(purpose, &common.tls()).unwrap().beside(&page);
+    let mut certificates = CertificatesInUse::default();
+    certificates.add(&page);
+    certificates.add(&relay);
+    let notes = ["tls", "turn.tls"].map(|section| format!("{section}: the certificate runs out in 2 days"));
+    assert_eq!(certificates.notes(), notes[..1]);
+    relay.reload(&own.tls());
+    assert_eq!(certificates.notes(), notes);
+}

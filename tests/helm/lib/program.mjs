@@ -15,6 +15,8 @@ const FIELDS = { 'metadata.name': 'webrtc-pod-1', 'status.podIP': '127.0.0.1', '
 /** What every Secret holds. */
 export const SECRET = 'what both programs know';
 const START_TIMEOUT_MS = 10_000;
+// No balancer has to notice its end.
+const END_AT_ONCE = { WSG_SHUTDOWN__UNREADY_SECONDS: '0', WST_SHUTDOWN__UNREADY_SECONDS: '0' };
 
 /** Command, arguments and environment of a Deployment's container; `volumes` are files by the volumes that it has mounted, and `folders` where they are. */
 export function command({ name, named }, deployment, volumes) {
@@ -56,7 +58,7 @@ export async function freePorts(count) {
 
 /** Starts it and waits until `url` answers 200; `stop` ends it. */
 export async function start({ binary, args, env }, url) {
-  const child = spawn(binary, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(binary, args, { env: { ...process.env, ...env, ...END_AT_ONCE }, stdio: ['ignore', 'pipe', 'pipe'] });
   let said = '';
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (said += text));
   const ended = new Promise((resolve) => child.once('exit', resolve));

@@ -24,6 +24,8 @@ const LIMITS = {
   WSG_SIP__MAX_TCP_CONNECTIONS: 50,
   WST_LIMITS__RELAY_SOCKETS: 100,
   WST_LIMITS__CONNECTIONS: 100,
+  WSG_SHUTDOWN__UNREADY_SECONDS: 0,
+  WST_SHUTDOWN__UNREADY_SECONDS: 0,
 };
 
 export const imageOf = (which) => `localhost/webrtc-sip-${which}:${VERSION}`;

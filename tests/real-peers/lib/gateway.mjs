@@ -65,7 +65,7 @@ export async function gateway({ node, colour, balancers, users, routes = [], pro
   const turnSettings = { listen: [`127.0.0.1:${turnPort}`], ...turn(turnPort) };
   const file = path.join(temporaryFolder('gateway'), 'gateway.toml');
   writeFileSync(file, configuration({ node, colour, balancers, users, http, metrics, sip, rtp, addresses, trusted, routes, proxy, media, turn: turnSettings, tls, limits }));
-  const child = new ChildProcess('gateway', binary, ['--config', file], { env: { WSG_LOG__LEVEL: process.env.GATEWAY_LOG ?? 'info' } });
+  const child = new ChildProcess('gateway', binary, ['--config', file], { env: { WSG_LOG__LEVEL: process.env.GATEWAY_LOG ?? 'info', WSG_SHUTDOWN__UNREADY_SECONDS: '0' } });
   const url = `http://127.0.0.1:${http}`;
   const get = (where) => fetch(`${url}${where}`, { signal: AbortSignal.timeout(2_000) });
   await until('the gateway to be ready', 15_000, async () => {

@@ -14,7 +14,7 @@ export async function turnServer({ port } = {}) {
   port ??= await freePort();
   const http = await freePort();
   const args = ['--listen', `127.0.0.1:${port}`, '--realm', 'real-peers', '--secret', SECRET, '--allow-peer', '0.0.0.0/0', '--workers', '1'];
-  const child = new ChildProcess('TURN server', binary, args, { env: { WST_HTTP__LISTEN: `127.0.0.1:${http}` } });
+  const child = new ChildProcess('TURN server', binary, args, { env: { WST_HTTP__LISTEN: `127.0.0.1:${http}`, WST_SHUTDOWN__UNREADY_SECONDS: '0' } });
   const get = (where) => fetch(`http://127.0.0.1:${http}${where}`, { signal: AbortSignal.timeout(2_000) });
   await until('the TURN server to be ready', 15_000, async () => {
     if (child.result) throw new Error(`the TURN server ended:\n${child.tail()}`);

@@ -55,6 +55,7 @@ fn check_numbers(config: &Config) -> Result<(), ConfigError> {
     // RFC 8656 section 7.2: nothing shorter than the default lifetime is granted.
     within("limits.lifetime_seconds", limits.lifetime_seconds, 600..=DAY)?;
     within("limits.idle_connection_seconds", limits.idle_connection_seconds, 1..=3600)?;
+    within("shutdown.unready_seconds", shutdown.unready_seconds, 0..=DAY)?;
     within("shutdown.drain_seconds", shutdown.drain_seconds, 0..=7 * DAY)?;
     within("shutdown.interrupt_drain_seconds", shutdown.interrupt_drain_seconds, 0..=7 * DAY)
 }

@@ -132,6 +132,7 @@ pub struct Limits {
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Shutdown {
+    pub unready_seconds: u64,
     pub drain_seconds: u64,
     pub interrupt_drain_seconds: u64,
     /// Where new clients are sent meanwhile.

@@ -26,6 +26,7 @@ impl Process {
             .env("WST_LIMITS__ALLOCATIONS_PER_USER", allocations.to_string())
             .env("WST_LIMITS__RELAY_SOCKETS", allocations.to_string())
             .env("WST_LIMITS__CONNECTIONS", "10")
+            .env("WST_SHUTDOWN__UNREADY_SECONDS", "0")
             // Half of what each network of a flood asks of a worker within a second.
             .env("WST_LIMITS__REFUSALS_PER_SECOND", "50")
             .stdin(Stdio::null())

@@ -45,6 +45,10 @@ impl Gateway {
 
     /// A request to this address of the proxy was answered, or wasn't.
     pub(super) fn proxy_tried(&mut self, address: SocketAddr, answered: bool) {
+        // It may have moved while the request was out.
+        if !self.proxy_addresses().contains(&address) {
+            return;
+        }
         let silent = &mut self.proxy_trouble.silent;
         let changed = if answered { silent.remove(&address) } else { silent.insert(address) };
         if changed {

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::ids::{RegistrationId, SignInId};
 use crate::sip::NameAddr;
-use crate::sip::endpoint::{Credentials, Destination, Register, Transport};
+use crate::sip::endpoint::{Credentials, Destination, Register, Transport, Tried};
 
 use super::{Gateway, routing};
 
@@ -125,30 +125,33 @@ impl Gateway {
         let _ = self.sip.unregister(now, registration);
     }
 
-    pub(super) fn on_registered(&mut self, id: RegistrationId) {
+    pub(super) fn on_registered(&mut self, id: RegistrationId, address: SocketAddr) {
         let Some(registration) = self.registrations.get_mut(&id) else { return };
         let before = std::mem::replace(&mut registration.state, RegistrationState::Stands);
+        self.counters.successful_registrations += u64::from(before != RegistrationState::Stands);
         if before == RegistrationState::Failed {
             let params = json!({ "reason": "registration_restored", "text": "Calls from outside reach you again." });
             self.clients.notify(registration.sign_in, "session.warning", params);
         }
-        let address = registration.address;
         self.proxy_tried(address, true);
     }
 
     /// The endpoint tries again by itself, after growing pauses, and the user is told once; where nobody answered, it
     /// tries at the proxy's next address.
-    pub(super) fn on_registration_failed(&mut self, id: RegistrationId, status: u16, answered: bool) {
+    pub(super) fn on_registration_failed(&mut self, id: RegistrationId, status: u16, tried: Option<Tried>) {
         let Some(registration) = self.registrations.get_mut(&id) else { return };
         let before = std::mem::replace(&mut registration.state, RegistrationState::Failed);
         let (sign_in, address) = (registration.sign_in, registration.address);
         self.counters.failed_registrations += 1;
-        self.counters.unanswered_registrations += u64::from(!answered);
-        self.proxy_tried(address, answered);
+        if let Some(Tried { address, answered }) = tried {
+            self.counters.unanswered_registrations += u64::from(!answered);
+            self.proxy_tried(address, answered);
+        }
         if before != RegistrationState::Failed {
             self.tell_registration_failed(sign_in, Some(status));
         }
-        if matches!(status, 408 | 503) {
+        // Unless the next request goes elsewhere already.
+        if matches!(status, 408 | 503) && tried.is_none_or(|tried| tried.address == address) {
             let mut addresses = self.proxy_addresses();
             if let Some(index) = addresses.iter().position(|known| *known == address) {
                 addresses.rotate_left(index);

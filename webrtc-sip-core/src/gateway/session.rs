@@ -81,7 +81,8 @@ impl Gateway {
                 Ok(json!({}))
             }
             Method::SignOut => {
-                self.counters.dropped_on_sign_out += self.clients.get(sign_in).map_or(0, |s| s.calls.len() as u64);
+                let in_call = self.clients.get(sign_in).is_some_and(|sign_in| !sign_in.calls.is_empty());
+                self.counters.dropped_on_sign_out += u64::from(in_call);
                 self.end_sign_in(now, sign_in, EndReason::Hangup, None);
                 Ok(json!({}))
             }

@@ -80,9 +80,9 @@ impl Gateway {
                     this.on_dtmf(call, side, digit, duration);
                 }
             }),
-            SipEvent::Registered { registration, .. } => self.on_registered(registration),
-            SipEvent::RegistrationFailed { registration, status, answered } => {
-                self.on_registration_failed(registration, status, answered);
+            SipEvent::Registered { registration, address, .. } => self.on_registered(registration, address),
+            SipEvent::RegistrationFailed { registration, status, tried } => {
+                self.on_registration_failed(registration, status, tried);
             }
             SipEvent::Unregistered { .. } => {}
             SipEvent::OpenFlow { flow, remote } => self.events.push_back(GatewayEvent::OpenFlow { flow, remote }),

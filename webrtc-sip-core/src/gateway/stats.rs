@@ -33,8 +33,10 @@ pub struct GatewayStats {
     pub double_sign_ins: u64,
     /// Clients that were given up because they were silent.
     pub client_timeouts: u64,
-    /// Calls that ended because their client signed out.
+    /// Clients that signed out of calls.
     pub dropped_on_sign_out: u64,
+    /// Users that the upstream proxy registered; a registration that is refreshed isn't another one.
+    pub successful_registrations: u64,
     /// Failed registrations at the upstream proxy.
     pub failed_registrations: u64,
     /// Those of them that nobody answered.

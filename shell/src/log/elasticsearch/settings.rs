@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::client::Client;
 use crate::config::{ConfigError, Secret, within};
+use crate::firewall::Opening;
 
 /// Stands for the day of a line in the name of its index.
 pub(super) const DATE: &str = "{date}";
@@ -76,6 +77,19 @@ impl Elasticsearch {
 
     pub(crate) fn check_files(&self) -> Result<(), ConfigError> {
         self.url.as_ref().map_or(Ok(()), |url| Client::new(url, self).map(drop))
+    }
+
+    /// The way to the server, if there is one.
+    pub(crate) fn opening(&self, from: &'static str) -> Option<Opening> {
+        // Checked with the configuration.
+        let Server { host, port, .. } = Server::parse(self.url.as_ref()?).ok()?;
+        Some(Opening {
+            from,
+            host: host.trim_matches(['[', ']']).to_owned(),
+            ports: port..=port,
+            protocol: "TCP",
+            purpose: "logs to Elasticsearch",
+        })
     }
 }
 

@@ -126,6 +126,28 @@ fn a_proxy_that_cannot_be_reached_is_reported_once_and_so_is_its_return() {
 }
 
 #[test]
+fn a_proxy_that_moves_is_not_blamed_for_where_it_was() {
+    let mut f = Fixture::new(with_proxy(PROXY));
+    f.resolve(&["192.0.2.7"]);
+    f.wait(59 * SECOND);
+    f.sign_in(ALICE, "1001");
+    f.sent(Method::Register);
+    f.stay(2 * SECOND);
+    f.resolve(&["192.0.2.8"]);
+    // What went to the first address isn't answered.
+    f.stay(33 * SECOND);
+    let stats = f.gateway.stats();
+    assert!(stats.unanswered_registrations == 1 && !stats.proxy_unreachable, "{stats:?}");
+    f.sip.clear();
+    f.stay(30 * SECOND);
+    assert_eq!(goes_to(&f), "192.0.2.8");
+    let register = f.sent(Method::Register);
+    f.respond(&register, 200, "registrar", "");
+    assert_eq!(f.gateway.stats().registrations, 1);
+    assert!(f.proxy.is_empty(), "{:?}", f.proxy);
+}
+
+#[test]
 fn a_proxy_with_one_address_that_answers_is_reachable() {
     let mut f = Fixture::new(with_proxy(PROXY));
     f.resolve(&["192.0.2.8", "192.0.2.7"]);

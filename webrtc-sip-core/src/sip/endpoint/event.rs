@@ -114,6 +114,15 @@ pub struct Register {
     pub credentials: Option<Credentials>,
 }
 
+/// Where a request went, and what came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tried {
+    /// Where it was sent.
+    pub address: SocketAddr,
+    /// Whether somebody there answered.
+    pub answered: bool,
+}
+
 /// What came with an INVITE that starts a dialog.
 #[derive(Clone, Debug)]
 pub struct IncomingInvite {
@@ -144,7 +153,7 @@ pub struct IncomingInvite {
 pub struct Failure {
     /// The final status; 408 when nobody answered in time, 503 when the transport failed (RFC 3261 section 8.1.3.1).
     pub status: u16,
-    /// Whether it is the far side that says so.
+    /// Whether anything came from the far side, if only that it rang.
     pub answered: bool,
     /// The far side's words.
     pub reason_phrase: String,
@@ -266,6 +275,8 @@ pub enum SipEvent {
     Registered {
         /// Whose.
         registration: RegistrationId,
+        /// Who granted it.
+        address: SocketAddr,
         /// For how long.
         expires: Duration,
     },
@@ -275,8 +286,8 @@ pub enum SipEvent {
         registration: RegistrationId,
         /// The status; 408 when nobody answered, 503 when the transport failed.
         status: u16,
-        /// Whether it is the registrar that says so.
-        answered: bool,
+        /// Where it was tried; none when the request couldn't even be sent.
+        tried: Option<Tried>,
     },
     /// The binding was removed, or the attempt to remove it is over. The registration is gone.
     Unregistered {

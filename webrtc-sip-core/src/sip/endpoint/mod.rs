@@ -35,7 +35,7 @@ use bytes::Bytes;
 
 pub use config::{EndpointConfig, EndpointLimits, SipSocketConfig};
 pub use event::{
-    Credentials, Destination, Ended, Failure, IncomingInvite, Invite, Register, SipError, SipEvent, Transport,
+    Credentials, Destination, Ended, Failure, IncomingInvite, Invite, Register, SipError, SipEvent, Transport, Tried,
 };
 pub use snapshot::DialogSnapshot;
 

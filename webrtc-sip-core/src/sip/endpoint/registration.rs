@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::event::{Register, SipError, SipEvent};
+use super::event::{Register, SipError, SipEvent, Tried};
 use super::transactions::Owner;
 use super::{Endpoint, TimerKey};
 use crate::ids::{IdCounter, RegistrationId, TransactionId};
@@ -28,6 +28,8 @@ struct Registration {
     /// What is asked for, in seconds; more than configured after a 423.
     expires: u32,
     transaction: Option<TransactionId>,
+    /// Where the last request went; the next one may go elsewhere.
+    asked: SocketAddr,
     /// Failures in a row.
     failures: u32,
     removal: Removal,
@@ -76,6 +78,7 @@ impl Endpoint {
             cseq: 0,
             expires: u32::try_from(register.expires.as_secs()).unwrap_or(MAX_EXPIRES).clamp(1, MAX_EXPIRES),
             transaction: None,
+            asked: register.destination.address,
             failures: 0,
             removal: Removal::No,
             register,
@@ -127,9 +130,10 @@ impl Endpoint {
             state.removal = Removal::Sent;
         }
         let (destination, socket) = (state.register.destination, state.socket);
+        state.asked = destination.address;
         let hop = match self.hop_to(now, destination, socket) {
             Ok(hop) => hop,
-            Err(_) => return self.registration_failed(now, id, 503, None),
+            Err(_) => return self.registration_failed(now, id, 503, None, None),
         };
         let Some(contact) = self.registrations.table.get(&id).map(|state| state.register.contact_user.clone()) else {
             return;
@@ -145,7 +149,7 @@ impl Endpoint {
                     state.transaction = Some(transaction);
                 }
             }
-            Err(_) => self.registration_failed(now, id, 503, None),
+            Err(_) => self.registration_failed(now, id, 503, None, None),
         }
     }
 
@@ -187,9 +191,11 @@ impl Endpoint {
             Removal::Wanted => return self.send_register(now, id),
             Removal::No => {}
         }
+        let address = state.asked;
         let granted = granted(response, contact.map(|contact| contact.uri).as_ref()).unwrap_or(state.expires);
         if granted == 0 {
-            return self.registration_failed(now, id, 500, Some(response));
+            let tried = Tried { address, answered: true };
+            return self.registration_failed(now, id, 500, Some(response), Some(tried));
         }
         state.failures = 0;
         // Early enough for a lost request to be noticed and repeated, and not all at the same time.
@@ -199,7 +205,7 @@ impl Endpoint {
         let refresh = Duration::from_secs(u64::from(granted) - margin).saturating_sub(Duration::from_millis(jitter));
         self.timers.set(TimerKey::Register(id), now + refresh);
         let expires = Duration::from_secs(granted.into());
-        self.push_event(SipEvent::Registered { registration: id, expires });
+        self.push_event(SipEvent::Registered { registration: id, address, expires });
     }
 
     pub(super) fn register_failed(
@@ -222,11 +228,21 @@ impl Endpoint {
                 state.expires = min;
                 self.send_register(now, id);
             }
-            _ => self.registration_failed(now, id, status, response),
+            _ => {
+                let tried = Tried { address: state.asked, answered: response.is_some() };
+                self.registration_failed(now, id, status, response, Some(tried));
+            }
         }
     }
 
-    fn registration_failed(&mut self, now: Instant, id: RegistrationId, status: u16, response: Option<&Response>) {
+    fn registration_failed(
+        &mut self,
+        now: Instant,
+        id: RegistrationId,
+        status: u16,
+        response: Option<&Response>,
+        tried: Option<Tried>,
+    ) {
         let Some(state) = self.registrations.table.get_mut(&id) else { return };
         match state.removal {
             Removal::Sent => return self.forget_registration(id),
@@ -241,8 +257,7 @@ impl Endpoint {
         let asked = response.and_then(|response| response.headers.retry_after().ok().flatten()).unwrap_or(0);
         let pause = pause.max(Duration::from_secs(u64::from(asked)).min(RETRY_CEILING));
         self.timers.set(TimerKey::Register(id), now + pause);
-        let answered = response.is_some();
-        self.push_event(SipEvent::RegistrationFailed { registration: id, status, answered });
+        self.push_event(SipEvent::RegistrationFailed { registration: id, status, tried });
     }
 
     fn forget_registration(&mut self, id: RegistrationId) {

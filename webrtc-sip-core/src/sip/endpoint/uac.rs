@@ -158,8 +158,9 @@ impl Endpoint {
                 }
                 Some(cancel) => {
                     let (status, transaction) = (cancel.status.unwrap_or(487), calling.transaction);
+                    let answered = calling.provisional;
                     self.remove_usage(dialog);
-                    self.push_failed(dialog, status, None);
+                    self.push_failed(dialog, status, None, answered);
                     self.remove_client(transaction);
                 }
             },
@@ -231,7 +232,7 @@ impl Endpoint {
                 if let Some(cancel) = calling.cancel.take() {
                     let path = usage.path;
                     self.remove_usage(dialog);
-                    self.push_failed(dialog, cancel.status.unwrap_or(487), None);
+                    self.push_failed(dialog, cancel.status.unwrap_or(487), None, true);
                     return self.turn_away(now, transaction, made, path, cancel.reason);
                 }
                 let mut body = response.body.clone();
@@ -389,18 +390,19 @@ impl Endpoint {
         }
         // After `cancel` whatever failure comes means that it was cancelled.
         let reported = calling.cancel.as_ref().map(|cancel| cancel.status.unwrap_or(487));
+        let answered = calling.provisional || response.is_some();
         if status == 422 && reported.is_none() && self.retry_with_longer_interval(now, dialog, transaction, response) {
             return;
         }
         self.remove_usage(dialog);
         match reported {
-            Some(status) => self.push_failed(dialog, status, None),
-            None => self.push_failed(dialog, status, response),
+            Some(status) => self.push_failed(dialog, status, None, answered),
+            None => self.push_failed(dialog, status, response, answered),
         }
     }
 
-    fn push_failed(&mut self, dialog: DialogId, status: u16, response: Option<&Response>) {
-        let failure = Box::new(failure(status, response));
+    fn push_failed(&mut self, dialog: DialogId, status: u16, response: Option<&Response>, answered: bool) {
+        let failure = Box::new(failure(status, response, answered));
         self.push_event(SipEvent::Failed { dialog, failure });
     }
 
@@ -458,7 +460,7 @@ impl Endpoint {
     }
 }
 
-fn failure(status: u16, response: Option<&Response>) -> Failure {
+fn failure(status: u16, response: Option<&Response>, answered: bool) -> Failure {
     let headers = response.map(|response| &response.headers);
     let mut contacts = match headers.filter(|_| (300..400).contains(&status)) {
         Some(headers) => headers.contacts().unwrap_or_default(),
@@ -469,7 +471,7 @@ fn failure(status: u16, response: Option<&Response>) -> Failure {
     contacts.sort_by(|a, b| q(b).total_cmp(&q(a)));
     Failure {
         status,
-        answered: response.is_some(),
+        answered,
         reason_phrase: match response {
             Some(response) => response.reason.clone(),
             None => crate::sip::reason_phrase(status).to_owned(),

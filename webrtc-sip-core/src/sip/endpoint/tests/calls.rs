@@ -77,7 +77,29 @@ fn a_call_that_rings_for_ever() {
     link.run(seconds(90));
     assert_eq!(link.told(0), ["ringing 180", "failed 408"]);
     assert_eq!(link.told(1), ["invite offer", "cancelled"]);
+    assert!(was_answered(&link), "it rang");
     link.assert_all_freed();
+}
+
+/// Whether anything came from the far side of the call that failed.
+fn was_answered(link: &Link) -> bool {
+    let failures = link.events[0].iter().filter_map(|event| match event {
+        SipEvent::Failed { failure, .. } => Some(failure.answered),
+        _ => None,
+    });
+    failures.last().expect("it failed")
+}
+
+#[test]
+fn a_call_that_nobody_hears() {
+    let mut impatient = config("192.0.2.1:5060");
+    impatient.invite_expiry = seconds(20);
+    let mut link = Link::with_configs(4, impatient, config("192.0.2.2:5060"));
+    link.muted[1] = true;
+    link.call(Transport::Udp);
+    link.run(seconds(90));
+    assert_eq!(link.told(0), ["failed 408"]);
+    assert!(!was_answered(&link));
 }
 
 #[test]

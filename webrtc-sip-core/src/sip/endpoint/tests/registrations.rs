@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::link::{address, seconds, uri};
+use super::link::{address, config, seconds, uri};
 use super::scripted::{Scripted, reply};
 use crate::crypto::CryptoProvider;
 use crate::sip::auth::DigestServer;
@@ -142,4 +142,37 @@ fn a_registrar_may_ask_for_a_pause() {
     assert!(script.requests().is_empty());
     script.wait(seconds(2));
     assert!(!script.requests().is_empty());
+}
+
+/// What was tried, of the failures.
+fn tried(events: &[SipEvent]) -> Vec<Option<Tried>> {
+    let tried = |event: &SipEvent| match event {
+        SipEvent::RegistrationFailed { tried, .. } => Some(*tried),
+        _ => None,
+    };
+    events.iter().filter_map(tried).collect()
+}
+
+#[test]
+fn a_failure_is_of_the_address_that_the_request_went_to() {
+    let mut script = Scripted::new();
+    let id = script.endpoint.register(script.now, registration(60)).unwrap();
+    let [first, second] = ["192.0.2.7:5060", "192.0.2.8:5060"].map(|address| address.parse().unwrap());
+    script.endpoint.redirect_registration(id, second).unwrap();
+    let request = script.requests().remove(0);
+    script.receive(reply(&request, 500, "r"));
+    script.wait(seconds(63));
+    let [refused, silent] =
+        [(first, true), (second, false)].map(|(address, answered)| Some(Tried { address, answered }));
+    assert_eq!(tried(&script.events()), [refused, silent]);
+}
+
+#[test]
+fn what_is_never_sent_is_tried_nowhere() {
+    let mut config = config("192.0.2.1:5060");
+    config.limits.max_transactions = 0;
+    let mut script = Scripted::with_config(config);
+    script.endpoint.register(script.now, registration(60)).unwrap();
+    assert!(script.requests().is_empty());
+    assert_eq!(tried(&script.events()), [None]);
 }
