@@ -123,15 +123,15 @@ fn firewalls_are_told_what_they_have_to_let_through() {
     assert_eq!(code, Some(0), "{stderr}");
     assert_eq!(
         stdout,
-        "FROM            TO                       PROTOCOL  FOR\n\
-         load balancer   0.0.0.0:8080             TCP       softphone page, signalling, health\n\
-         browsers, TURN  192.0.2.10:19000-19001   UDP       media of browsers\n\
-         browsers        192.0.2.10:3478          UDP, TCP  TURN\n\
-         SIP peers       192.0.2.10:5060          UDP, TCP  SIP\n\
-         SIP peers       192.0.2.10:20000-20999   UDP       media of phones (RTP, RTCP)\n\
-         monitoring      192.0.2.10:10052         TCP       metrics, health\n\
-         this gateway    sip.example.com:5080     TCP       SIP\n\
-         this gateway    [2001:db8::1]:9200       TCP       logs to Elasticsearch\n"
+        "FROM            TO                      PROTOCOL  FOR\n\
+         load balancer   0.0.0.0:8080            TCP       softphone page, signalling, health\n\
+         browsers, TURN  192.0.2.10:19000-19001  UDP       media of browsers\n\
+         browsers        192.0.2.10:3478         UDP, TCP  TURN\n\
+         SIP peers       192.0.2.10:5060         UDP, TCP  SIP\n\
+         SIP peers       192.0.2.10:20000-20999  UDP       media of phones (RTP, RTCP)\n\
+         monitoring      192.0.2.10:10052        TCP       metrics, health\n\
+         this gateway    sip.example.com:5080    TCP       SIP\n\
+         this gateway    [2001:db8::1]:9200      TCP       logs to Elasticsearch\n"
     );
 }
 
