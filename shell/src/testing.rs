@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -35,12 +36,16 @@ pub fn signal(child: &Child, name: &str) {
     assert!(status.success());
 }
 
-/// An address on loopback whose port is free for TCP and UDP.
+/// An address on loopback whose port is free for TCP and UDP, and handed out once. Below the ports that the system gives away
+/// itself, since a test beside this one might get it from there, and at another place for each process.
 pub fn free_port() -> SocketAddr {
+    const PORTS: std::ops::Range<u32> = 12_000..31_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a free port");
-        let address = listener.local_addr().expect("it is bound");
-        if UdpSocket::bind(address).is_ok() {
+        let step = std::process::id().wrapping_mul(97).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = PORTS.start + step % (PORTS.end - PORTS.start);
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, u16::try_from(port).expect("all of them are ports")));
+        if TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok() {
             return address;
         }
     }
