@@ -123,7 +123,8 @@ check('a cutover during calls, a rollback, and the end of the old colour: nobody
   // Blue drains: who has no call moves at once, the others after it.
   for (const node of ['blue1', 'blue2']) gateways[node].signal('SIGTERM');
   await Promise.all([bob, cid].map((each) => each.movesTo('green')));
-  assert.deepEqual([await bob.notice(), await cid.notice()], ['', '']);
+  // What the gateway that they left said of itself is gone; that a call has ended may still stand there.
+  for (const each of [bob, cid]) assert.doesNotMatch(await each.notice(), /out of service/);
   await allWell(anns, doras);
   await refused(/is not ready: .*"state":"draining"/, 'rollback');
   await hangUp(anns);
