@@ -36,6 +36,39 @@ pub fn signal(child: &Child, name: &str) {
     assert!(status.success());
 }
 
+/// A program that runs, and doesn't outlive the test.
+#[derive(Debug)]
+pub struct Running(Option<Child>);
+
+impl Running {
+    /// Of a program that was started.
+    pub fn of(child: Child) -> Self {
+        Running(Some(child))
+    }
+
+    /// Its process.
+    pub fn child(&self) -> &Child {
+        self.0.as_ref().expect("it runs")
+    }
+
+    /// Lets it end, as it should.
+    pub fn stop(mut self) {
+        signal(self.child(), "-TERM");
+        let child = self.0.take().expect("it runs");
+        assert_eq!(exit_code(child), Some(0));
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            // Dead or not: the test failed, and nothing shall be left of it.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
 /// An address on loopback whose port is free for TCP and UDP, and handed out once. Below the ports that the system gives away
 /// itself, since a test beside this one might get it from there, and at another place for each process.
 pub fn free_port() -> SocketAddr {

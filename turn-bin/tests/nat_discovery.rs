@@ -7,16 +7,15 @@ use std::process::{Command, Stdio};
 
 use common::start_with;
 use shell::program::Service;
+use shell::testing::free_port;
 use turn_bin::config::Discovery;
 
 const CLIENT: &str = "turnutils_natdiscovery";
 
 /// A second address with a port that is free on both.
 fn alternate() -> SocketAddr {
-    let free =
-        |port: &u16| UdpSocket::bind(("127.0.0.1", *port)).is_ok() && UdpSocket::bind(("127.0.0.2", *port)).is_ok();
-    let port = (20_000..30_000).step_by(7).skip(std::process::id() as usize % 1000).find(free).expect("one is free");
-    SocketAddr::from(([127, 0, 0, 2], port))
+    let second = || SocketAddr::from(([127, 0, 0, 2], free_port().port()));
+    std::iter::repeat_with(second).find(|address| UdpSocket::bind(address).is_ok()).expect("one is free")
 }
 
 /// What the client says at the end; none where it isn't installed.

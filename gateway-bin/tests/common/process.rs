@@ -1,14 +1,13 @@
 //! The real program.
 
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
-use shell::testing::{Log, exit_code, signal, until};
+use shell::testing::{Log, Running, signal, until};
 
 /// A gateway in a process of its own, on free ports.
 pub(crate) struct Process {
-    /// None when it was waited for.
-    child: Option<Child>,
+    running: Running,
     pub(crate) http: SocketAddr,
     pub(crate) metrics: SocketAddr,
     pub(crate) sip: SocketAddr,
@@ -41,32 +40,20 @@ impl Process {
         until(|| !started().is_empty());
         let line = started().remove(0);
         let (http, metrics, sip) = (address(&line, "http"), address(&line, "metrics"), address(&line, "sip"));
-        Process { child: Some(child), http, metrics, sip, log }
+        Process { running: Running::of(child), http, metrics, sip, log }
     }
 
     pub(crate) fn id(&self) -> u32 {
-        self.child.as_ref().expect("it runs").id()
+        self.running.child().id()
     }
 
     /// Sends a signal by its name, `-TERM`.
     pub(crate) fn signal(&self, name: &str) {
-        signal(self.child.as_ref().expect("it runs"), name);
+        signal(self.running.child(), name);
     }
 
-    pub(crate) fn stop(mut self) {
-        self.signal("-TERM");
-        let child = self.child.take().expect("it runs");
-        assert_eq!(exit_code(child), Some(0));
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            // Dead or not: the test failed, and nothing shall be left of it.
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+    pub(crate) fn stop(self) {
+        self.running.stop();
     }
 }
 

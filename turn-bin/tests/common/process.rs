@@ -2,15 +2,14 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, SocketAddr};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use shell::testing::{cpu_of, exit_code, signal};
+use shell::testing::{Running, cpu_of};
 
 /// A server in a process of its own, so that what it takes is its own.
 pub(crate) struct Process {
-    /// None when it was waited for.
-    child: Option<Child>,
+    running: Running,
     pub(crate) listen: SocketAddr,
     pub(crate) http: SocketAddr,
 }
@@ -45,11 +44,11 @@ impl Process {
         });
         let addresses: Vec<_> = ports.map(|port| SocketAddr::new(ip, port)).collect();
         let [listen, http] = addresses[..] else { panic!("two addresses in {line:?}") };
-        Process { child: Some(child), listen, http }
+        Process { running: Running::of(child), listen, http }
     }
 
     pub(crate) fn id(&self) -> u32 {
-        self.child.as_ref().expect("it runs").id()
+        self.running.child().id()
     }
 
     /// Resident, in bytes.
@@ -64,19 +63,7 @@ impl Process {
         cpu_of(self.id())
     }
 
-    pub(crate) fn stop(mut self) {
-        let child = self.child.take().expect("it runs");
-        signal(&child, "-TERM");
-        assert_eq!(exit_code(child), Some(0));
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            // Dead or not: the test failed, and nothing shall be left of it.
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+    pub(crate) fn stop(self) {
+        self.running.stop();
     }
 }
