@@ -125,7 +125,7 @@ export function unexplained(chart) {
  * What Helm takes away where an option is null: `optional` options with a default, all at once, and `required` ones by the
  * depth of their path, since nothing is asked of a map that is gone.
  */
-export function nulls(chart) {
+function nulls(chart) {
   const defaults = read(chart.file('values.yaml'));
   const hasDefault = ({ option }) => follow(defaults, option) !== undefined && follow(chart.needed, option) === undefined;
   const none = (list) => Object.fromEntries(list.map(({ option }) => [option, null]));
@@ -136,4 +136,18 @@ export function nulls(chart) {
     optional: none(all.filter((one) => one.leaf && !one.required && hasDefault(one))),
     required: depths.map((depth) => none(required.filter(({ option }) => option.split('.').length === depth))),
   };
+}
+
+/** Fails unless each default can be set to null: either the chart goes on without it, or it says that it is required. */
+export async function assertDefaultsCanGo(chart) {
+  const { optional, required } = nulls(chart);
+  assert.ok(Object.keys(optional).length > 5 && required.length > 1);
+  assert.ok((await chart.render(optional)).length > 0);
+  for (const missing of required) {
+    const said = await chart.refusal(missing);
+    for (const option of Object.keys(missing)) {
+      const [, section = '(root)', name] = option.match(/^(?:(.*)\.)?(.*)$/);
+      assert.ok(said.includes(`- ${section}: ${name} is required`), `${option}: ${said}`);
+    }
+  }
 }

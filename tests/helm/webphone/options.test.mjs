@@ -5,7 +5,7 @@ import { test } from 'node:test';
 
 import { read, RELEASE } from '../lib/helm.mjs';
 import { object } from '../lib/objects.mjs';
-import { closedMaps, failures, illTyped, nulls, unexplained, withoutRow } from '../lib/option-checks.mjs';
+import { assertDefaultsCanGo, closedMaps, failures, illTyped, unexplained, withoutRow } from '../lib/option-checks.mjs';
 import { chart } from './chart.mjs';
 import { ROWS } from './option-table.mjs';
 
@@ -73,18 +73,7 @@ test('an option of another type, or of another range, is refused by name', async
   }
 });
 
-test('a default can be taken away, or that is refused by name', async () => {
-  const { optional, required } = nulls(chart);
-  assert.ok(Object.keys(optional).length > 5 && required.length > 1);
-  assert.ok((await chart.render(optional)).length > 0);
-  for (const missing of required) {
-    const said = await chart.refusal(missing);
-    for (const option of Object.keys(missing)) {
-      const [, section = '(root)', name] = option.match(/^(?:(.*)\.)?(.*)$/);
-      assert.ok(said.includes(`- ${section}: ${name} is required`), `${option}: ${said}`);
-    }
-  }
-});
+test('a default can be taken away, or that is refused by name', () => assertDefaultsCanGo(chart));
 
 test('what does not fit together is refused by name', async () => {
   const cases = [

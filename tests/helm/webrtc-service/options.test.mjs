@@ -5,7 +5,7 @@ import { test } from 'node:test';
 
 import { read } from '../lib/helm.mjs';
 import { object } from '../lib/objects.mjs';
-import { closedMaps, failures, illTyped, nulls, options, unexplained, withoutRow } from '../lib/option-checks.mjs';
+import { assertDefaultsCanGo, closedMaps, failures, illTyped, options, unexplained, withoutRow } from '../lib/option-checks.mjs';
 import { each } from '../lib/queue.mjs';
 import { chart } from './chart.mjs';
 import { ROWS } from './option-table.mjs';
@@ -54,18 +54,7 @@ test('a word that is none of those that there are is refused by name', async () 
   for (const option of [...Object.keys(wrong), 'coturn.protocols.1']) assert.ok(said.includes(`- ${option}: ${option} must be one of the following: `), `${option}: ${said}`);
 });
 
-test('a default can be taken away, or that is refused by name', async () => {
-  const { optional, required } = nulls(chart);
-  assert.ok(Object.keys(optional).length > 5 && required.length > 1);
-  assert.ok((await chart.render(optional)).length > 0);
-  for (const missing of required) {
-    const said = await chart.refusal(missing);
-    for (const option of Object.keys(missing)) {
-      const [, section = '(root)', name] = option.match(/^(?:(.*)\.)?(.*)$/);
-      assert.ok(said.includes(`- ${section}: ${name} is required`), `${option}: ${said}`);
-    }
-  }
-});
+test('a default can be taken away, or that is refused by name', () => assertDefaultsCanGo(chart));
 
 test('what does not fit together is refused by name', async () => {
   const cases = [
