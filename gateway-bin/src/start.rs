@@ -322,7 +322,6 @@ impl Running {
         }
         let turn = turn::reload(config, self.turn_server.as_ref()).await;
         let _ = self.control.inside.send(Inside::TurnAccess(turn)).await;
-        tracing::info!("configuration reloaded");
     }
 
     /// Takes no new calls from now on. What it returns is done when the last call is over.

@@ -78,10 +78,12 @@ async fn a_level_for_each_module_is_taken_over() {
     until(|| gateway.log.says("INFO call ended"));
     assert!(!gateway.log.says("DEBUG call ended"));
 
-    files.mount(&[("gateway.toml", &file("warn,gateway_bin::start=info,gateway_bin::telemetry=debug"))]);
-    until(|| gateway.log.says("configuration reloaded"));
-    call().await;
-    until(|| gateway.log.says("DEBUG call ended"));
+    files.mount(&[("gateway.toml", &file("info,shell::program=warn,gateway_bin::telemetry=debug"))]);
+    let more_is_said = async || {
+        call().await;
+        gateway.log.says("DEBUG call ended")
+    };
+    assert!(eventually(PATIENCE, more_is_said).await);
     let log = gateway.log.clone();
     gateway.stop();
     assert!(!log.says("draining"), "the part that says so is to say warnings only");

@@ -162,7 +162,7 @@ pub fn main<C: Configuration, E: Failure>(
     }
     let file = flags.config.clone();
     let files_of = move |config: &C| file.iter().cloned().chain(config.log().files()).collect::<Vec<_>>();
-    let (config, files) = match WatchedFiles::default().load(&load, &files_of) {
+    let (config, files) = match WatchedFiles::of(flags.config.iter().cloned()).load(&load, &files_of) {
         Ok(loaded) => loaded,
         Err(error) => return bad_configuration(&error),
     };
@@ -270,7 +270,10 @@ async fn first_stop<S: Service>(
 ) -> [u64; 2] {
     loop {
         match orders.recv().await {
-            Some(Order::Reload(config)) => running.reload(&config).await,
+            Some(Order::Reload(config)) => {
+                running.reload(&config).await;
+                tracing::info!("configuration reloaded");
+            }
             Some(Order::Terminate) => return [waits.unready_seconds, waits.drain_seconds],
             Some(Order::Interrupt) => return [0, waits.interrupt_drain_seconds],
             None => return [0, 0],

@@ -308,7 +308,6 @@ impl Service for Running {
             settings.reload(tls);
         }
         *self.alternate() = config.shutdown.alternate_server;
-        tracing::info!("configuration reloaded");
     }
 
     fn leave(&self) {

@@ -15,6 +15,15 @@ use super::values::IN_FILE;
 pub(crate) struct WatchedFiles(BTreeMap<PathBuf, Option<[u8; 32]>>);
 
 impl WatchedFiles {
+    /// These files, with what they hold now.
+    pub(crate) fn of(files: impl IntoIterator<Item = PathBuf>) -> Self {
+        let look = |file: PathBuf| {
+            let held = held(&file);
+            (file, held)
+        };
+        WatchedFiles(files.into_iter().map(look).collect())
+    }
+
     /// Loads a configuration after these files were looked at, and looks at those that it has: `files_of` it, and where its
     /// secrets are. They hold what was loaded, or the next look tells.
     ///
@@ -50,7 +59,7 @@ impl WatchedFiles {
 
     /// The same files with what they hold now.
     pub(crate) fn read_again(&self) -> Self {
-        WatchedFiles(self.0.keys().map(|file| (file.clone(), held(file))).collect())
+        WatchedFiles::of(self.0.keys().cloned())
     }
 }
 
