@@ -13,6 +13,7 @@ mod guesses;
 mod handover;
 mod http;
 mod limits;
+mod maintenance;
 mod media;
 mod metrics;
 mod openings;

@@ -27,6 +27,7 @@ use crate::control::{self, Control, ControlHandle, EndedCalls, Inside, PortPool,
 use crate::failure::{Broken, StartError};
 use crate::guesses::Guesses;
 use crate::http::{self, HttpState};
+use crate::maintenance::Maintenance;
 use crate::media::ports::PortRange;
 use crate::media::{self, SocketIds, WorkerHandle, WorkerOutput, WorkerSetup};
 use crate::phone::{self, Phone};
@@ -58,7 +59,7 @@ pub struct Running {
     phase: Arc<SharedPhase>,
     tls: Option<TlsSettings>,
     pub(crate) turn_server: Option<Turn>,
-    drained: Mutex<Option<oneshot::Receiver<()>>>,
+    maintenance: Maintenance,
     /// Held by whoever has the calls written down.
     pub(crate) snapshots: Mutex<()>,
     pub(crate) control_task: JoinHandle<Result<(), Broken>>,
@@ -162,7 +163,6 @@ async fn bring_up(
     let (handle, inbox) = control::queues();
     sip.start(&handle.outside);
     let range = PortRange::new(config.media.rtp_port_low, config.media.rtp_port_high, u64::from(crypto.u32()));
-    let (drained_sender, drained) = oneshot::channel();
     let control = Control {
         gateway,
         handle: handle.clone(),
@@ -174,7 +174,7 @@ async fn bring_up(
         guesses: Arc::new(std::sync::Mutex::new(Guesses::new(config.limits.wrong_passwords))),
         ended: EndedCalls::default(),
         snapshots: Snapshots::default(),
-        drained: Some(drained_sender),
+        drained: None,
         broken: None,
     };
     let control_task = tokio::spawn(control.run(inbox));
@@ -192,6 +192,9 @@ async fn bring_up(
     tasks.extend(tls.clone().map(|settings| tokio::spawn(settings.watch())));
     tasks.extend(phone.map(|mut phone| tokio::spawn(async move { phone.run().await })));
     phase.set(Phase::Up);
+    let maintenance = Maintenance::new(handle.inside.clone(), phase.clone());
+    // Nobody has been sent here yet.
+    maintenance.set(config.maintenance, Duration::ZERO).await;
     Ok(Running {
         http: http_address,
         metrics: metrics_address,
@@ -202,7 +205,7 @@ async fn bring_up(
         phase,
         tls,
         turn_server,
-        drained: Mutex::new(Some(drained)),
+        maintenance,
         snapshots: Mutex::new(()),
         control_task,
         tasks,
@@ -313,7 +316,8 @@ fn gateway_config(config: &Config, sip_sockets: Vec<SipSocket>, shards: Vec<Shar
 }
 
 impl Running {
-    /// Takes over users, secrets and certificates. What can't be read is left as it is, and logged.
+    /// Takes over users, secrets, certificates, and whether it is in maintenance. What can't be read is left as it is, and
+    /// logged.
     pub async fn reload(&self, config: &Config) {
         // The control task is gone only when the process ends.
         let _ = self.control.inside.send(Inside::Users(Arc::new(Users::new(&config.users)))).await;
@@ -322,20 +326,16 @@ impl Running {
         }
         let turn = turn::reload(config, self.turn_server.as_ref()).await;
         let _ = self.control.inside.send(Inside::TurnAccess(turn)).await;
+        self.maintenance.set(config.maintenance, Duration::from_secs(config.shutdown.unready_seconds)).await;
     }
 
     /// Takes no new calls from now on. What it returns is done when the last call is over.
     pub async fn drain(&self) -> impl Future<Output = ()> + use<> {
         self.phase.set(Phase::Draining);
-        let _ = self.control.inside.send(Inside::Drain).await;
-        let drained = self.drained.lock().await.take();
-        async move {
-            match drained {
-                // An error means that the control task ended, which is as good.
-                Some(drained) => drop(drained.await),
-                None => std::future::pending().await,
-            }
-        }
+        let (sender, drained) = oneshot::channel();
+        let _ = self.control.inside.send(Inside::Drain(sender)).await;
+        // An error means that the control task ended, which is as good.
+        async move { drop(drained.await) }
     }
 
     /// Ends every call and stops.

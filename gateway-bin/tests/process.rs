@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Child, Command, Stdio};
 
-use shell::testing::{Log, check_health, end, exit_code, output, signal, until};
+use shell::testing::{Log, check_health, end, exit_code, free_port, get, output, signal, until};
 
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_webrtc-sip-gateway"));
@@ -166,4 +166,43 @@ fn logs_go_to_files_where_a_folder_is_named() {
     let (code, _, stderr) = output(program().env("WSG_LOG__PATH", "/proc/nowhere"));
     assert_eq!((code, stderr.lines().count()), (Some(2), 1), "{stderr}");
     assert!(stderr.starts_with("log.path: /proc/nowhere/node1: "), "{stderr}");
+}
+
+/// No file may be larger than 4 blocks, of 512 bytes or of 1 KiB: what a full volume is to whoever writes.
+#[test]
+fn a_full_volume_costs_log_lines_and_nothing_else() {
+    let folder = std::env::temp_dir().join(format!("wsg-full-{}", std::process::id()));
+    let metrics = free_port();
+    let child = Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -f 4 && exec \"$0\""])
+        .arg(env!("CARGO_BIN_EXE_webrtc-sip-gateway"))
+        .envs(program().get_envs().filter_map(|(name, value)| Some((name, value?))))
+        .env("WSG_METRICS__LISTEN", metrics.to_string())
+        .env("WSG_LOG__PATH", &folder)
+        .env("WSG_LOG__FORMAT", "json")
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let file = folder.join("node1/webrtc-sip-gateway.log");
+    let text = || std::fs::read_to_string(&file).unwrap_or_default();
+    let is_lost = || get(metrics, "/metrics").is_ok_and(|page| !page.contains("wsg_lost_log_lines_total 0\n"));
+    until(|| get(metrics, "/ready").is_ok());
+    until(|| {
+        signal(&child, "-HUP");
+        is_lost()
+    });
+    assert!(get(metrics, "/ready").expect("it goes on").starts_with("HTTP/1.1 200"));
+    let whole = |line: &str| line.starts_with('{') && line.ends_with('}');
+    assert!(text().ends_with('\n') && text().lines().all(whole), "{}", text());
+
+    // Somebody makes room.
+    std::fs::remove_file(&file).expect("it is there");
+    until(|| {
+        signal(&child, "-HUP");
+        text().contains("configuration reloaded")
+    });
+    let (_, stderr) = end(child);
+    assert!(stderr.contains("log lines are lost until it works again") && stderr.contains("works again, "), "{stderr}");
+    std::fs::remove_dir_all(&folder).expect("it is ours");
 }

@@ -27,6 +27,7 @@ pub use turn::{Turn, TurnLimits, TurnRelay};
 pub struct Config {
     pub node: String,
     pub colour: String,
+    pub maintenance: bool,
     pub unsupported_options: Vec<String>,
     pub http: Http,
     pub metrics: Metrics,

@@ -81,8 +81,10 @@ pub(crate) enum Inside {
     Users(Arc<Users>),
     /// What browsers are told of TURN, from a reloaded configuration.
     TurnAccess(Option<TurnAccess>),
-    /// Take no new calls.
-    Drain,
+    /// Take no new sign-ins and calls, and tell when nobody is in a call any more.
+    Drain(oneshot::Sender<()>),
+    /// Take them again.
+    Undrain,
     /// End everything.
     Shutdown,
     /// Write every call down.
@@ -145,7 +147,7 @@ pub(crate) struct Control {
     pub(crate) ended: EndedCalls,
     /// Who waits for calls to be written down.
     pub(crate) snapshots: Snapshots,
-    /// Told once when nobody is in a call any more after `Drain`.
+    /// Whoever asked last for `Drain`, until that is done.
     pub(crate) drained: Option<oneshot::Sender<()>>,
     /// Which part ended unasked.
     pub(crate) broken: Option<Broken>,
@@ -164,7 +166,7 @@ impl Control {
         let mut ends_at: Option<tokio::time::Instant> = None;
         'serving: loop {
             self.drain(&mut links, &mut storage).await;
-            if ends_at.is_some_and(|at| self.drained.is_none() || at <= tokio::time::Instant::now()) {
+            if ends_at.is_some_and(|at| self.gateway.is_drained() || at <= tokio::time::Instant::now()) {
                 break;
             }
             let due = self.gateway.poll_timeout().map(tokio::time::Instant::from_std);
@@ -283,7 +285,14 @@ impl Control {
             Inside::Stats(reply) => self.collect_stats(reply, links.len(), outside_queue).await,
             Inside::Users(users) => self.users = users,
             Inside::TurnAccess(turn) => self.gateway.handle_turn_access(now, turn),
-            Inside::Drain => self.gateway.handle_drain(now),
+            Inside::Drain(drained) => {
+                self.drained = Some(drained);
+                self.gateway.handle_drain(now);
+            }
+            Inside::Undrain => {
+                self.drained = None;
+                self.gateway.handle_undrain(now);
+            }
             Inside::Shutdown => self.gateway.handle_shutdown(now),
             Inside::Snapshot(reply) => self.write_calls_down(now, reply),
             Inside::Restore(snapshot, reply) => self.take_call_up(now, *snapshot, reply),

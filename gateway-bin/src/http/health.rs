@@ -19,6 +19,7 @@ pub(super) async fn ping(State(state): State<Arc<HttpState>>) -> impl IntoRespon
     let phase = match state.phase.get() {
         Phase::Starting | Phase::Up => "up",
         Phase::Leaving | Phase::Draining => "draining",
+        Phase::Maintenance => "maintenance",
     };
     fresh(json!({ "state": phase, "version": VERSION, "path": state.colour }))
 }

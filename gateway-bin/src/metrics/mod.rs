@@ -24,6 +24,7 @@ struct Page {
     control: ControlHandle,
     turn: Option<turn_bin::Metrics>,
     certificates: CertificatesInUse,
+    phase: Arc<SharedPhase>,
     shown: Arc<Shown>,
 }
 
@@ -51,11 +52,11 @@ pub(crate) fn router(
         proxy: proxy.map(|proxy| proxy.target.clone().into()).unwrap_or_default(),
         max_sign_ins: config.limits.sign_ins,
     };
-    let page = Page { control, turn, certificates, shown: Arc::new(shown) };
+    let page = Page { control, turn, certificates, phase, shown: Arc::new(shown) };
     // Health is here too, where there is never TLS.
     Router::new()
         .route("/isAlive", get(is_alive))
-        .route("/ready", get(async move |State(page): State<Page>| ready(phase.get(), &page.certificates.notes())))
+        .route("/ready", get(async |State(page): State<Page>| ready(page.phase.get(), &page.certificates.notes())))
         .route("/metrics", get(metrics))
         .with_state(page)
 }
@@ -64,7 +65,7 @@ async fn metrics(State(page): State<Page>) -> Response {
     let Some(stats) = collect(&page.control).await else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
     let mut exposition = Exposition::default();
     operators::write(&mut exposition, &stats, &page.shown);
-    own::write(&mut exposition, &stats);
+    own::write(&mut exposition, &stats, page.phase.get());
     page.certificates.write(&mut exposition, "wsg_certificate_expiry_timestamp_seconds");
     if let Some(turn) = page.turn {
         turn.write(&mut exposition).await;

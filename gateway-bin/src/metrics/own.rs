@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use shell::http::Phase;
 use shell::metrics::{Exposition, Kind};
 use webrtc_sip_core::call::EndReason;
 use webrtc_sip_core::io::DropCounters;
@@ -10,7 +11,9 @@ use crate::control::ControlStats;
 use crate::media::WorkerStats;
 
 /// Writes all of them.
-pub(super) fn write(page: &mut Exposition, stats: &ControlStats) {
+pub(super) fn write(page: &mut Exposition, stats: &ControlStats, phase: Phase) {
+    let in_maintenance = u64::from(phase == Phase::Maintenance);
+    page.single(Kind::Gauge, "wsg_in_maintenance", "1 while the configuration says so.", in_maintenance);
     process(page, stats);
     control(page, stats);
     media(page, stats);

@@ -17,6 +17,8 @@ pub enum Phase {
     Up,
     /// It serves everybody, and asks balancers to send nobody new.
     Leaving,
+    /// It serves those who are there, until it is told to be up again.
+    Maintenance,
     /// It serves those who are there and takes nobody new.
     Draining,
 }
@@ -38,6 +40,7 @@ impl SharedPhase {
             0 => Phase::Starting,
             1 => Phase::Up,
             2 => Phase::Leaving,
+            3 => Phase::Maintenance,
             _ => Phase::Draining,
         }
     }

@@ -71,9 +71,14 @@ impl LogFile {
                 self.open.insert(open)
             }
         };
-        open.file.write_all(line)?;
-        open.bytes += line.len() as u64;
-        Ok(())
+        let written = open.file.write_all(line);
+        if written.is_err() {
+            // A volume that gets full takes part of a line, which the next one must not follow.
+            open.file.set_len(open.bytes)?;
+        } else {
+            open.bytes += line.len() as u64;
+        }
+        written
     }
 
     fn rotate(&self, now: SystemTime) -> io::Result<()> {

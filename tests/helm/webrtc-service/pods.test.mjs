@@ -47,6 +47,13 @@ test('a TURN secret that is there is kept', async () => {
   assert.match(Buffer.from(object(fresh.objects, 'Secret', 'webrtc-turn-secret').data.turnSecret, 'base64').toString(), /^s[A-Za-z0-9]{40}$/);
 });
 
+test('users and maintenance reach pods that run, any other setting takes new ones', async () => {
+  const pods = async (config) => object(await chart.render({ ...step(['gateway', 'blue']), 'gateway.config': config }), 'Deployment', 'webrtc-gateway-blue').spec.template;
+  const [before, taken, other] = await Promise.all([{ limits: { calls: 5 } }, { limits: { calls: 5 }, maintenance: true, users: [{ name: 'alice', password: 'x' }] }, { limits: { calls: 6 } }].map(pods));
+  assert.deepEqual(taken, before);
+  assert.notDeepEqual(other, before);
+});
+
 test('a pod has more time to end than it may take to drain', async () => {
   for (const [kubernetes, waits] of [['1.28.0', false], ['1.30.0', true]]) {
     const objects = await chart.render({ ...step(['all', 'blue']), 'gateway.drainSeconds': 1800, 'coturn.drainSeconds': 7 }, { kubernetes });

@@ -398,7 +398,7 @@ impl Gateway {
             reason: ending.reason,
             legs: entry.legs.map(|leg| leg.stats),
         })));
-        if self.draining && self.calls.is_empty() {
+        if self.is_drained() {
             self.events.push_back(GatewayEvent::Drained);
         }
     }

@@ -80,7 +80,7 @@ pub enum GatewayEvent {
     CallEnded(Box<CallRecord>),
     /// Something changed about the way to the upstream proxy: one line for the log.
     Proxy(ProxyNews),
-    /// The drain that `handle_drain` began is complete: nobody is in a call.
+    /// What `handle_drain` began is complete: nobody is in a call.
     Drained,
 }
 

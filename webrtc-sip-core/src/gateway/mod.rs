@@ -296,19 +296,30 @@ impl Gateway {
 
     // Ending
 
-    /// Stops taking sign-ins and calls; calls in progress go on. `GatewayEvent::Drained` follows when none is left.
+    /// Stops taking sign-ins and calls; calls in progress go on. `GatewayEvent::Drained` follows when none is left, each time
+    /// that this is asked for.
     pub fn handle_drain(&mut self, now: Instant) {
         self.clock(now);
-        if std::mem::replace(&mut self.draining, true) {
-            return;
+        if !std::mem::replace(&mut self.draining, true) {
+            for sign_in in self.clients.ids() {
+                let params = json!({ "text": "This server is being taken out of service." });
+                self.clients.notify(sign_in, "server.draining", params);
+            }
         }
-        for sign_in in self.clients.ids() {
-            let params = json!({ "text": "This server is being taken out of service." });
-            self.clients.notify(sign_in, "server.draining", params);
-        }
-        if self.calls.is_empty() {
+        if self.is_drained() {
             self.events.push_back(GatewayEvent::Drained);
         }
+    }
+
+    /// Takes sign-ins and calls again.
+    pub fn handle_undrain(&mut self, now: Instant) {
+        self.clock(now);
+        self.draining = false;
+    }
+
+    /// It is draining, and nobody is in a call.
+    pub fn is_drained(&self) -> bool {
+        self.draining && self.calls.is_empty()
     }
 
     /// Ends everything now: calls get BYE, clients `call.ended`. Go on polling until there is no output.

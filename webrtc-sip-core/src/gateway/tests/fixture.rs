@@ -35,6 +35,8 @@ pub(super) struct Fixture {
     pub(super) ended: Vec<CallRecord>,
     /// What changed about the proxy.
     pub(super) proxy: Vec<ProxyNews>,
+    /// How often it was said that a drain is complete.
+    pub(super) drained: usize,
     /// Whether questions about users are left to the test, too.
     pub(super) slow_directory: bool,
     /// RTP port pairs in use.
@@ -88,6 +90,7 @@ impl Fixture {
             questions: Vec::new(),
             ended: Vec::new(),
             proxy: Vec::new(),
+            drained: 0,
             slow_directory: false,
             bound: 0,
             ports: 0,
@@ -155,6 +158,7 @@ impl Fixture {
             GatewayEvent::ReleaseMediaPorts { .. } => self.bound -= 1,
             GatewayEvent::CallEnded(record) => self.ended.push(*record),
             GatewayEvent::Proxy(news) => self.proxy.push(news),
+            GatewayEvent::Drained => self.drained += 1,
             _ => {}
         }
     }

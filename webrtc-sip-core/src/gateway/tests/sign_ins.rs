@@ -123,6 +123,38 @@ fn nobody_signs_in_once_the_gateway_drains() {
 }
 
 #[test]
+fn a_gateway_that_is_back_in_service_takes_sign_ins_and_calls_and_can_drain_again() {
+    let (mut f, call, _) = Fixture::talking();
+    let mut drained = 0;
+    for last in [false, true] {
+        f.gateway.handle_drain(f.now);
+        f.drain();
+        assert_eq!(f.messages.last().unwrap().1["method"], "server.draining");
+        f.gateway.handle_websocket_opened(f.now, LinkId(2));
+        let refused = f.ask(LinkId(2), "session.signIn", json!({ "user": "1002", "password": "x" }));
+        assert_eq!(refused["error"]["data"]["reason"], "unavailable");
+        assert!(!f.gateway.is_drained(), "Alice still talks");
+        if last {
+            f.ask(ALICE, "call.hangup", json!({ "callId": call }));
+            drained = f.drained;
+            assert!(f.gateway.is_drained());
+        }
+        f.gateway.handle_undrain(f.now);
+        assert!(!f.gateway.is_drained());
+    }
+    assert_eq!(drained, 1);
+    f.sign_in(LinkId(2), "1002");
+    let second = f.call(ALICE, "1002");
+    f.ask(ALICE, "call.hangup", json!({ "callId": second }));
+    assert_eq!(f.drained, 1, "nobody asked any more");
+    for count in [2, 3] {
+        f.gateway.handle_drain(f.now);
+        f.drain();
+        assert_eq!(f.drained, count, "each who asks is told");
+    }
+}
+
+#[test]
 fn a_full_gateway_takes_back_who_reloads_the_page() {
     let mut f = Fixture::new(GatewayConfig { max_sign_ins: 1, ..config() });
     f.sign_in(ALICE, "1001");

@@ -1,0 +1,124 @@
+//! A gateway that its configuration file takes out of service, and back, while it runs.
+
+mod common;
+
+use std::net::SocketAddr;
+
+use common::client::{Client, answer_to, credentials, offer, reason};
+use common::metrics::Metrics;
+use common::process::Process;
+use common::{PATIENCE, eventually, http};
+use serde_json::json;
+use shell::testing::{MountedFiles, until};
+
+/// A configuration file, which says whether there is maintenance.
+struct File(MountedFiles);
+
+impl File {
+    fn new(name: &str, maintenance: bool) -> Self {
+        let mut file = File(MountedFiles::new(name));
+        file.say(maintenance);
+        file
+    }
+
+    fn say(&mut self, maintenance: bool) {
+        let users = ["1001", "1002"].map(|name| format!("[[users]]\nname = \"{name}\"\npassword = \"demo-{name}\"\n"));
+        self.0.mount(&[("gateway.toml", &format!("maintenance = {maintenance}\n{}", users.concat()))]);
+    }
+
+    fn start(&self, unready_seconds: &str) -> Process {
+        let variables = [("WSG_SHUTDOWN__UNREADY_SECONDS", unready_seconds)];
+        Process::start(&["--config", &self.0.path("gateway.toml")], &variables)
+    }
+}
+
+/// What a balancer and people see.
+async fn shows(gateway: &Process, state: &str, status: u16) -> bool {
+    let ready = format!("HTTP/1.1 {status}");
+    let is_ready = async |listener: SocketAddr| http(listener, "GET /ready HTTP/1.1", "").await.starts_with(&ready);
+    let metrics = Metrics::read(gateway.metrics).await;
+    http(gateway.http, "GET /ping HTTP/1.1", "").await.contains(&format!("\"state\":\"{state}\""))
+        && is_ready(gateway.http).await
+        && is_ready(gateway.metrics).await
+        && (metrics.get("wsg_in_maintenance") == 1.0) == (state == "maintenance")
+}
+
+/// Why this user can't sign in; empty when that works.
+async fn refusal(gateway: &Process, user: &str) -> String {
+    let mut client = Client::connect(gateway.http).await;
+    let answer = client.request("session.signIn", credentials(user)).await;
+    if answer["result"].is_object() { String::new() } else { reason(&answer).to_owned() }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_go_on_while_nobody_new_comes_until_it_is_back() {
+    let mut file = File::new("wsg-maintenance", false);
+    let gateway = file.start("0");
+    let (mut caller, mut callee) =
+        (Client::sign_in(gateway.http, "1001").await, Client::sign_in(gateway.http, "1002").await);
+    let call = caller.request("call.create", json!({ "to": "1002", "sdp": offer() })).await["result"]["callId"].clone();
+    let incoming = callee.notification("call.incoming").await;
+    assert!(shows(&gateway, "up", 200).await);
+
+    file.say(true);
+    for client in [&mut caller, &mut callee] {
+        client.notification("server.draining").await;
+    }
+    assert!(shows(&gateway, "maintenance", 503).await);
+    assert_eq!(refusal(&gateway, "1001").await, "unavailable");
+    let another = caller.request("call.create", json!({ "to": "1002", "sdp": offer() })).await;
+    assert_eq!(reason(&another), "unavailable");
+    let sdp = answer_to(incoming["sdp"].as_str().expect("it has an offer"));
+    callee.request("call.answer", json!({ "callId": incoming["callId"], "sdp": sdp })).await;
+    caller.notification("call.answered").await;
+    assert!(!gateway.log.says("nobody is in a call any more"));
+    caller.request("call.hangup", json!({ "callId": call })).await;
+    until(|| gateway.log.says("nobody is in a call any more"));
+
+    file.say(false);
+    assert!(eventually(PATIENCE, async || shows(&gateway, "up", 200).await).await);
+    assert_eq!(refusal(&gateway, "1001").await, "");
+    let created = callee.request("call.create", json!({ "to": "1001", "sdp": offer() })).await;
+    assert!(created["result"].is_object(), "{created}");
+    callee.request("call.hangup", json!({ "callId": created["result"]["callId"] })).await;
+
+    // Once more, and from there to the end.
+    file.say(true);
+    callee.notification("server.draining").await;
+    until(|| gateway.log.lines_with("nobody is in a call any more").len() == 2);
+    gateway.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn balancers_have_time_and_a_change_of_mind_comes_to_nothing() {
+    let mut file = File::new("wsg-maintenance-wait", false);
+    let gateway = file.start("3600");
+    let mut client = Client::sign_in(gateway.http, "1001").await;
+    file.say(true);
+    assert!(eventually(PATIENCE, async || shows(&gateway, "maintenance", 503).await).await);
+    assert_eq!(refusal(&gateway, "1002").await, "");
+    file.say(false);
+    assert!(eventually(PATIENCE, async || shows(&gateway, "up", 200).await).await);
+    let created = client.request("call.create", json!({ "to": "1002", "sdp": offer() })).await;
+    assert!(created["result"].is_object(), "{created}");
+    // The first signal would wait for an hour, the second doesn't.
+    gateway.signal("-TERM");
+    until(|| gateway.log.says("not ready any more"));
+    gateway.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_can_start_so() {
+    let mut file = File::new("wsg-maintenance-start", true);
+    let gateway = file.start("3600");
+    assert!(eventually(PATIENCE, async || refusal(&gateway, "1001").await == "unavailable").await);
+    assert!(shows(&gateway, "maintenance", 503).await);
+    file.say(false);
+    assert!(eventually(PATIENCE, async || shows(&gateway, "up", 200).await).await);
+    assert_eq!(refusal(&gateway, "1001").await, "");
+    file.say(true);
+    assert!(eventually(PATIENCE, async || shows(&gateway, "maintenance", 503).await).await);
+    gateway.signal("-TERM");
+    until(|| gateway.log.says("not ready any more"));
+    gateway.stop();
+}
