@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use shell::testing::elasticsearch::Elasticsearch;
-use shell::testing::{CertificateFiles, end, free_port, get, signal, until};
+use shell::testing::{CertificateFiles, Running, free_port, get, signal, until};
 
 /// Like one with a configuration file, without users.
 fn program(metrics: SocketAddr) -> Command {
@@ -35,9 +35,9 @@ fn metric(address: SocketAddr, name: &str) -> u64 {
 #[test]
 fn the_log_is_json_on_standard_output_and_nothing_is_on_standard_error() {
     let metrics = free_port();
-    let child = program(metrics).spawn().expect("the program starts");
+    let running = Running::of(program(metrics).spawn().expect("the program starts"));
     until(|| metric(metrics, "wsg_resident_memory_bytes") > 0);
-    let (stdout, stderr) = end(child);
+    let (stdout, stderr) = running.end();
     let lines: Vec<Value> =
         stdout.lines().map(|line| serde_json::from_str(line).expect("each line is an object")).collect();
     let messages: Vec<&str> = lines.iter().filter_map(|line| line["message"].as_str()).collect();
@@ -53,9 +53,9 @@ fn the_log_is_json_on_standard_output_and_nothing_is_on_standard_error() {
 #[test]
 fn lines_that_standard_output_does_not_take_are_counted_and_that_is_said_once() {
     let (full, metrics) = (File::create("/dev/full").expect("Linux has it"), free_port());
-    let child = program(metrics).stdout(full).spawn().expect("the program starts");
+    let running = Running::of(program(metrics).stdout(full).spawn().expect("the program starts"));
     until(|| metric(metrics, "wsg_lost_log_lines_total") >= 2);
-    let (_, stderr) = end(child);
+    let (_, stderr) = running.end();
     let said = stderr.lines().filter(|line| line.starts_with("standard output: ") && line.contains("lines are lost"));
     assert_eq!(said.count(), 1, "{stderr}");
 }
@@ -75,10 +75,12 @@ fn lines_wait_for_the_right_key_and_authority_which_files_bring_while_the_progra
         .env("WSG_LOG__ELASTICSEARCH__URL", format!("https://localhost:{}", server.address.port()))
         .env("WSG_LOG__ELASTICSEARCH__CA", certificate.tls().certificate)
         .env("WSG_LOG__ELASTICSEARCH__API_KEY", format!("file:{}", key.display()))
+        .env("WSG_LOG__LEVEL", "trace")
         .env("WSG_LOG__ELASTICSEARCH__QUEUE_PATH", folder.join("queue"))
         .env("WSG_LOG__ELASTICSEARCH__BATCH_SECONDS", "1")
         .spawn()
         .expect("the program starts");
+    let running = Running::of(child);
     until(|| metric(metrics, "wrtc_system_error{type=\"es_errors\"}") >= 2);
     assert_eq!(metric(metrics, "wrtc_system_error{type=\"es\"}"), 0, "it is reached");
     assert!(server.documents().is_empty() && metric(metrics, "wsg_elasticsearch_queue_bytes") > 0);
@@ -92,13 +94,15 @@ fn lines_wait_for_the_right_key_and_authority_which_files_bring_while_the_progra
     // The old authority isn't that of the new certificate.
     until(|| server.documents().len() > before);
     server.go_down();
-    signal(&child, "-HUP");
+    signal(running.child(), "-HUP");
     until(|| metric(metrics, "wrtc_system_error{type=\"es\"}") == 1);
-    let (stdout, stderr) = end(child);
+    let (stdout, stderr) = running.end();
     assert_eq!(stdout, "", "lines have one place");
     let refusals = stderr.lines().filter(|line| line.contains("answers 401: security_exception")).count();
     assert_eq!(refusals, 1, "said once, however often it is tried: {stderr}");
     assert!(!server.field("message").iter().any(|said| said.as_str().is_some_and(|said| said.contains("401"))));
+    let everything = format!("{:?}{stderr}", server.documents());
+    assert!(["d3Jvbmc=", "cmlnaHQ="].iter().all(|key| !everything.contains(key)), "at every level: {everything}");
     std::fs::remove_dir_all(&folder).expect("it is ours");
 }
 
@@ -115,10 +119,11 @@ fn a_standard_error_that_takes_nothing_stops_no_lines() {
         .stderr(full)
         .spawn()
         .expect("the program starts");
+    let running = Running::of(child);
     until(|| metric(metrics, "wsg_elasticsearch_unreachable") == 1);
     server.come_up(None);
     until(|| server.has("started"));
-    end(child);
+    running.end();
     assert!(server.has("nobody is left"), "to the end");
     std::fs::remove_dir_all(&folder).expect("it is ours");
 }

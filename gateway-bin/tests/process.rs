@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Child, Command, Stdio};
 
-use shell::testing::{Log, check_health, end, exit_code, free_port, get, output, signal, until};
+use shell::testing::{Log, Running, check_health, exit_code, free_port, get, output, signal, until};
 
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_webrtc-sip-gateway"));
@@ -156,10 +156,11 @@ fn logs_go_to_files_where_a_folder_is_named() {
         .stderr(Stdio::piped())
         .spawn()
         .expect("the program starts");
+    let running = Running::of(child);
     let file = folder.join("blue-1/webrtc-sip-gateway.log");
     let text = || std::fs::read_to_string(&file).unwrap_or_default();
     until(|| text().contains("started"));
-    assert_eq!(end(child).1, "");
+    assert_eq!(running.end().1, "");
     let (text, lines) = (text(), text().lines().count());
     assert!(text.contains("nobody is left") && lines > 2 && text.lines().all(|line| line.starts_with('{')), "{text}");
     std::fs::remove_dir_all(&folder).expect("it is ours");
@@ -184,12 +185,13 @@ fn a_full_volume_costs_log_lines_and_nothing_else() {
         .stderr(Stdio::piped())
         .spawn()
         .expect("the program starts");
+    let running = Running::of(child);
     let file = folder.join("node1/webrtc-sip-gateway.log");
     let text = || std::fs::read_to_string(&file).unwrap_or_default();
     let is_lost = || get(metrics, "/metrics").is_ok_and(|page| !page.contains("wsg_lost_log_lines_total 0\n"));
     until(|| get(metrics, "/ready").is_ok());
     until(|| {
-        signal(&child, "-HUP");
+        signal(running.child(), "-HUP");
         is_lost()
     });
     assert!(get(metrics, "/ready").expect("it goes on").starts_with("HTTP/1.1 200"));
@@ -199,10 +201,10 @@ fn a_full_volume_costs_log_lines_and_nothing_else() {
     // Somebody makes room.
     std::fs::remove_file(&file).expect("it is there");
     until(|| {
-        signal(&child, "-HUP");
+        signal(running.child(), "-HUP");
         text().contains("configuration reloaded")
     });
-    let (_, stderr) = end(child);
+    let (_, stderr) = running.end();
     assert!(stderr.contains("log lines are lost until it works again") && stderr.contains("works again, "), "{stderr}");
     std::fs::remove_dir_all(&folder).expect("it is ours");
 }

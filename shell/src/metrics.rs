@@ -16,6 +16,8 @@ pub enum Kind {
     Counter,
     /// It goes up and down.
     Gauge,
+    /// Either, by label.
+    Untyped,
 }
 
 /// A page in the making.
@@ -78,6 +80,7 @@ impl Exposition {
         let kind = match kind {
             Kind::Counter => "counter",
             Kind::Gauge => "gauge",
+            Kind::Untyped => "untyped",
         };
         self.line(format_args!("# HELP {name} {help}"));
         self.line(format_args!("# TYPE {name} {kind}"));

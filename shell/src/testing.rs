@@ -51,18 +51,22 @@ impl Running {
         self.0.as_ref().expect("it runs")
     }
 
-    /// Lets it end, as it should.
-    pub fn stop(mut self) {
+    /// Ends it by SIGTERM, which has to go well; what it has said on standard output and standard error, where they are piped.
+    pub fn end(mut self) -> (String, String) {
         signal(self.child(), "-TERM");
-        let child = self.0.take().expect("it runs");
-        assert_eq!(exit_code(child), Some(0));
+        let mut child = self.0.take().expect("it runs");
+        let (stdout, stderr) = (read(child.stdout.take()), read(child.stderr.take()));
+        let code = exit_code(child);
+        let [stdout, stderr] = [stdout, stderr].map(|said| said.join().expect("it is text"));
+        assert_eq!(code, Some(0), "{stderr}");
+        (stdout, stderr)
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         if let Some(mut child) = self.0.take() {
-            // Dead or not: the test failed, and nothing shall be left of it.
+            // Dead or not: nothing shall be left of it.
             let _ = child.kill();
             let _ = child.wait();
         }
@@ -183,16 +187,6 @@ pub fn exit_code(mut child: Child) -> Option<i32> {
     }
     child.kill().expect("it is our child");
     panic!("the program didn't end in time");
-}
-
-/// Ends it by SIGTERM, which has to go well; what it has said on standard output and standard error, where they are piped.
-pub fn end(mut child: Child) -> (String, String) {
-    signal(&child, "-TERM");
-    let (stdout, stderr) = (read(child.stdout.take()), read(child.stderr.take()));
-    let code = exit_code(child);
-    let [stdout, stderr] = [stdout, stderr].map(|said| said.join().expect("it is text"));
-    assert_eq!(code, Some(0), "{stderr}");
-    (stdout, stderr)
 }
 
 /// All that comes until the other end is closed.

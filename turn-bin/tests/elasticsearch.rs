@@ -4,28 +4,27 @@ mod common;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::client::Client;
 use common::metric;
 use serde_json::Value;
 use shell::testing::elasticsearch::{Elasticsearch, Whim};
-use shell::testing::{end, free_port, get, output, until};
+use shell::testing::{Running, free_port, get, output, until};
 
 /// A program that ships its log, and the folder where lines wait.
 struct Program {
     folder: PathBuf,
     listen: SocketAddr,
     http: SocketAddr,
-    /// None when it was waited for.
-    child: Option<Child>,
+    running: Option<Running>,
 }
 
 impl Program {
     fn new(test: &str) -> Self {
         let folder = std::env::temp_dir().join(format!("wst-elasticsearch-{test}-{}", std::process::id()));
-        Program { folder, listen: free_port(), http: free_port(), child: None }
+        Program { folder, listen: free_port(), http: free_port(), running: None }
     }
 
     fn command(&self, mut command: Command, server: &Elasticsearch) -> Command {
@@ -49,7 +48,7 @@ impl Program {
     /// Starts it, and waits until it can be asked.
     fn start(&mut self, mut command: Command) {
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
-        self.child = Some(child);
+        self.running = Some(Running::of(child));
         until(|| self.is_ready());
     }
 
@@ -83,15 +82,11 @@ impl Program {
 
     /// Ends it gently; what it said on standard output and standard error.
     fn stop(&mut self) -> (String, String) {
-        end(self.child.take().expect("it runs"))
+        self.running.take().expect("it runs").end()
     }
 
     fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            // It may have ended.
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        self.running = None;
     }
 }
 

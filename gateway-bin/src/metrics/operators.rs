@@ -81,7 +81,8 @@ fn system_errors(page: &mut Exposition, gateway: &GatewayStats, proxy: &str) {
     let unanswered = gateway.unanswered_registrations + gateway.failed_proxy_lookups;
     let sips = (vec![("type", "sips"), ("sip", proxy)], unanswered);
     let help = "Errors of systems that the gateway uses.";
-    page.labelled(Kind::Counter, "wrtc_system_error", help, plain.chain([sips]));
+    // States among counts: what the series mean depends on their type.
+    page.labelled(Kind::Untyped, "wrtc_system_error", help, plain.chain([sips]));
 }
 
 fn domains(page: &mut Exposition, stats: &ControlStats, domain: &str) {
@@ -92,7 +93,7 @@ fn domains(page: &mut Exposition, stats: &ControlStats, domain: &str) {
     let registered = [(label(), gateway.successful_registrations)];
     page.labelled(Kind::Counter, "wrtc_registrations_by_domain", "Users that the SIP proxy registered.", registered);
     let failed = [(label(), gateway.failed_registrations)];
-    page.labelled(Kind::Counter, "wrtc_failed_registrations_by_domain", "Refused registrations.", failed);
+    page.labelled(Kind::Counter, "wrtc_failed_registrations_by_domain", "Refused or unanswered.", failed);
 }
 
 #[cfg(test)]
@@ -113,6 +114,13 @@ mod tests {
             failed_registrations: 52,
             dropped_on_sign_out: 53,
             client_timeouts: 54,
+            sign_ins: 55,
+            double_sign_ins: 56,
+            unauthorized: 57,
+            unknown_requests: 58,
+            failed_ice: 80,
+            unanswered_registrations: 81,
+            failed_proxy_lookups: 1,
             ..GatewayStats::default()
         };
         let (gateway_jitter, client_jitter) = ([3, 2, 1], [6, 5, 4]);
@@ -138,6 +146,8 @@ mod tests {
             ("wrtc_current_audio_calls", 30),
             ("wrtc_peak_audio_calls", 31),
             ("wrtc_total_audio_calls", 32),
+            ("wrtc_current_video_calls", 0),
+            ("wrtc_peak_video_calls", 0),
             ("wrtc_total_video_calls", 0),
             ("wrtc_current_xcoding_calls", 40),
             ("wrtc_peak_xcoding_calls", 41),
@@ -145,6 +155,21 @@ mod tests {
             ("wrtc_calls_by_domain{domain=\"example.org\"}", 34),
             ("wrtc_registrations_by_domain{domain=\"example.org\"}", 51),
             ("wrtc_failed_registrations_by_domain{domain=\"example.org\"}", 52),
+            ("wrtc_current_signins", 55),
+            ("wrtc_double_signin", 56),
+            ("wrtc_unauthorized_access", 57),
+            ("wrtc_unknown_request", 58),
+            ("wrtc_system_error{type=\"turn_errors\"}", 80),
+            ("wrtc_system_error{type=\"sips\",sip=\"proxy:5060\"}", 82),
+            ("wrtc_system_error{type=\"es\"}", 0),
+            ("wrtc_system_error{type=\"es_errors\"}", 0),
+            ("wrtc_system_error{type=\"auth\"}", 0),
+            ("wrtc_system_error{type=\"gauth_errors\"}", 0),
+            ("wrtc_system_error{type=\"cfg\"}", 0),
+            ("wrtc_system_error{type=\"cfg_errors\"}", 0),
+            ("wrtc_system_error{type=\"env\"}", 0),
+            ("wrtc_system_error{type=\"env_errors\"}", 0),
+            ("wrtc_client_errors{type=\"double_sign_in_reject\"}", 0),
             ("wrtc_client_errors{type=\"dropped_on_signout\"}", 53),
             ("wrtc_client_errors{type=\"timeout\"}", 54),
             ("wrtc_rtp_losts", 60),

@@ -43,7 +43,11 @@ fn control(page: &mut Exposition, stats: &ControlStats) {
         ("wsg_sip_messages_received_total", "Well-formed SIP messages.", gateway.sip.messages_received),
         ("wsg_sip_messages_sent_total", "SIP messages sent.", gateway.sip.messages_sent),
         ("wsg_sip_refused_sources_total", "SIP calls from networks that aren't trusted.", gateway.refused_sources),
-        ("wsg_sip_failed_registrations_total", "Registrations that the proxy refused.", gateway.failed_registrations),
+        (
+            "wsg_sip_failed_registrations_total",
+            "Registrations that the proxy refused or didn't answer.",
+            gateway.failed_registrations,
+        ),
     ] {
         page.single(Kind::Counter, name, help, value);
     }

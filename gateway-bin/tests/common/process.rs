@@ -53,7 +53,7 @@ impl Process {
     }
 
     pub(crate) fn stop(self) {
-        self.running.stop();
+        self.running.end();
     }
 }
 

@@ -64,6 +64,6 @@ impl Process {
     }
 
     pub(crate) fn stop(self) {
-        self.running.stop();
+        self.running.end();
     }
 }
