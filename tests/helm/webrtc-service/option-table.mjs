@@ -31,6 +31,14 @@ const PVC = { pvcName: 'log-pvc', volumeName: 'log-volume', volumeSpec: { nfs: {
 const RACK = { topologyKey: 'rack', maxSkew: 2, whenUnsatisfiable: 'DoNotSchedule' };
 const SPREAD = [{ ...RACK, labelSelector: { matchLabels: { a: 'b' } } }];
 const PEERS = [{ namespaceSelector: { matchLabels: { a: 'b' } } }];
+/** By these names AKS, GKE and EKS know that a balancer is for the private network. */
+const AZURE = 'service.beta.kubernetes.io/azure-load-balancer-internal';
+const INTERNAL = {
+  [AZURE]: 'true',
+  'networking.gke.io/load-balancer-type': 'Internal',
+  'service.beta.kubernetes.io/aws-load-balancer-scheme': 'internal',
+  'service.beta.kubernetes.io/aws-load-balancer-internal': 'true',
+};
 const PARENTS = [{ name: 'web', namespace: 'ingress' }];
 
 export const ROWS = [
@@ -72,6 +80,9 @@ export const ROWS = [
     ['deployment.hpa', true, IN[component], 'spec.replicas', undefined],
   ]),
   ['deployment.coturnDeployment', 'internal', TURN_SERVICE, 'spec.loadBalancerIP', undefined, { 'coturn.lbIpBlue': '192.0.2.1' }],
+  ['deployment.coturnDeployment', 'internal', TURN_SERVICE, 'metadata.annotations', INTERNAL],
+  ['deployment.coturnDeployment', 'external', TURN_SERVICE, 'metadata.annotations', undefined],
+  ['deployment.coturnService.annotations', { [AZURE]: 'false', group: 'a' }, TURN_SERVICE, 'metadata.annotations', { ...INTERNAL, [AZURE]: 'false', group: 'a' }, { 'deployment.coturnDeployment': 'internal' }],
   ['deployment.coturnDeployment', 'external', TURN_SERVICE, 'spec.loadBalancerIP', '192.0.2.1', { 'coturn.lbIpBlue': '192.0.2.1' }],
   ['deployment.coturnService.annotation', { group: 'a' }, TURN_SERVICE, 'metadata.annotations', { group: 'a' }],
   ['deployment.coturnService.annotations', { group: 'a' }, TURN_SERVICE, 'metadata.annotations', { group: 'a' }],
