@@ -49,7 +49,7 @@ test('each step brings what the guide says, by the names that it says', async ()
     const infra = [`NetworkPolicy/webrtc-coturn-${colour}`, `NetworkPolicy/webrtc-gateway-${colour}`, `Service/webrtc-coturn-service-${colour}`, `Service/webrtc-gateway-service-${colour}`];
     const coturn = [`Deployment/webrtc-coturn-${colour}`, `Secret/webrtc-coturn-config-${colour}`];
     const gateway = [`Deployment/webrtc-gateway-${colour}`, `Secret/webrtc-gateway-config-${colour}`];
-    const cutover = ['Ingress/webrtc-ingress-int'];
+    const cutover = ['Ingress/webrtc-ingress-int', 'Service/webrtc-gateway-service'];
     assert.deepEqual(await brought('infra', colour), infra);
     assert.deepEqual(await brought('coturn', colour), coturn);
     assert.deepEqual(await brought('gateway', colour), gateway);
@@ -116,7 +116,9 @@ test('names are the same in every object that refers to them', async () => {
     }
     const [rule] = object(objects, 'Ingress', 'webrtc-ingress-int').spec.rules;
     const { service } = rule.http.paths[0].backend;
-    const ports = object(objects, 'Service', service.name).spec.ports.map(({ name }) => name);
-    assert.ok(ports.includes(service.port.name));
+    const { ports } = object(objects, 'Service', service.name).spec;
+    assert.ok(ports.map(({ name }) => name).includes(service.port.name));
+    // Who names the Service without a colour comes to the same pods, at the same ports.
+    assert.deepEqual(object(objects, 'Service', 'webrtc-gateway-service').spec, object(objects, 'Service', service.name).spec);
   }
 });
