@@ -139,7 +139,7 @@ export const ROWS = [
     [`${component}.serviceAccountName`, 'bot', IN[component], `${POD}.serviceAccountName`, 'bot'],
     [`${component}.restartPolicy`, 'Always', IN[component], `${POD}.restartPolicy`, 'Always'],
     [`${component}.preStopSeconds`, 9, IN[component], `${CONTAINER}.lifecycle.preStop.sleep.seconds`, 9],
-    [`${component}.drainSeconds`, 100, IN[component], `${POD}.terminationGracePeriodSeconds`, 125],
+    [`${component}.drainSeconds`, 100, IN[component], `${POD}.terminationGracePeriodSeconds`, 128],
     [`${component}.configSecret`, 'mine', IN[component], 'configSecret', 'mine'],
     [`${component}.logPath`, '/mnt/log', IN[component], 'volumes.log', { name: 'log', hostPath: { path: '/mnt/log', type: 'DirectoryOrCreate' } }],
     [`${component}.logPath`, '/mnt/log', IN[component], 'mounts.log', { name: 'log', mountPath: '/mnt/log' }],
