@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { isCustom, problems, VERSIONS } from '../lib/kubernetes.mjs';
+import { isCustom } from '../lib/custom-kinds.mjs';
+import { problems, VERSIONS } from '../lib/kubernetes.mjs';
 import { container, names, object } from '../lib/objects.mjs';
 import { each } from '../lib/queue.mjs';
 import { chart, COLOURS, step, STEPS } from './chart.mjs';
@@ -84,6 +85,21 @@ test('the schemas notice what is wrong', async () => {
   const said = await problems({ 1.37: [broken, unknown] });
   assert.equal(said.length, 2, said.join('\n'));
   assert.match(said.join('\n'), /containerPort.*\n.*hostNetwrok/);
+});
+
+test('keys and types that custom kinds don’t have are noticed', async () => {
+  const objects = await chart.render({ 'deployment.keda': true, 'deployment.gatewayApi': { enabled: true, parentRefs: [{ name: 'web' }] }, monitoring: { enabled: true, prometheusMetrics: true, prometheusAlerts: true } });
+  const specs = Object.fromEntries(objects.filter(isCustom).map(({ kind, metadata, spec }) => [`${kind}/${metadata.name}`, spec]));
+  specs['ScaledObject/webrtc-gateway-blue'].triggers[0].metadata.threshold = 71;
+  specs['PodMonitor/webrtc-gateway'].podMetricEndpoints = [];
+  specs['PrometheusRule/webrtc-alerts'].groups[0].rules[0].label = {};
+  specs['HTTPRoute/webrtc'].rules[0].timeouts = '0s';
+  assert.deepEqual((await problems({ 1.37: objects })).sort(), [
+    'HTTPRoute/webrtc: spec.rules.0.timeouts: "0s" is of another type',
+    'PodMonitor/webrtc-gateway: spec.podMetricEndpoints: no such key',
+    'PrometheusRule/webrtc-alerts: spec.groups.0.rules.0.label: no such key',
+    'ScaledObject/webrtc-gateway-blue: spec.triggers.0.metadata.threshold: 71 is of another type',
+  ]);
 });
 
 test('every step passes the linter', async () => {
