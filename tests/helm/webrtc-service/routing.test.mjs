@@ -65,6 +65,19 @@ test('a colour that isn’t ready is refused, unless forced', async () => {
   }
 });
 
+test('the README’s commands, followed from nothing, are refused nowhere', async () => {
+  const commands = [...chart.file('README.md').matchAll(/^deploy (\S+) (\w+) (\w+|"")/gm)].map(([, release, type, color]) => ({ release, type, color: color.replace('""', '') }));
+  const there = [];
+  const taken = [];
+  for (const { release, type, color } of commands) {
+    const { objects, refused } = await chart.install(step([type, color]), there);
+    assert.ok(objects, `${release}: ${refused}`);
+    there.push(...objects.filter(({ kind }) => kind === 'Deployment').map((one) => ({ ...one, status: { availableReplicas: 1, updatedReplicas: 1 } })));
+    if (type === 'cutover') taken.push(color);
+  }
+  assert.deepEqual(taken, ['blue', 'blue', 'green']);
+});
+
 test('the cookie has the attributes that browsers want, and polls may wait', async () => {
   const { metadata } = object(await chart.render(step(['cutover', 'blue'])), 'Ingress', 'webrtc-ingress-int');
   const nginx = (name) => metadata.annotations[`nginx.ingress.kubernetes.io/${name}`];
