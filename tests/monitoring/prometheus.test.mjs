@@ -45,7 +45,7 @@ check('each panel has something to show', async (test, use) => {
   assert.deepEqual(empty, []);
 });
 
-check('an alert fires when there are more sign-ins than the threshold, and goes with them', async (test, use) => {
+check('more sign-ins than the threshold fire an alert, which goes with them, and scale their own colour', async (test, use) => {
   const both = await programs();
   const watcher = await use(prometheus({ targets: targets(both), rules: await rules(EARLY) }));
   const firing = async () => (await watcher.alerts()).filter(({ state, labels }) => state === 'firing' && labels.alertname === SIGN_INS);
@@ -63,6 +63,13 @@ check('an alert fires when there are more sign-ins than the threshold, and goes 
   });
   assert.equal(Number(alert.value), 2);
   assert.deepEqual(alert.labels, { alertname: SIGN_INS, namespace: 'webrtc', color: 'blue', severity: 'warning' });
+
+  // What KEDA is told: this colour's sign-ins, and nothing where there are no pods of a colour.
+  for (const [colour, told] of Object.entries({ blue: ['2'], green: [] })) {
+    const [query, ...more] = await scaling(colour);
+    assert.deepEqual(more, []);
+    assert.deepEqual((await watcher.query(query)).map(({ value }) => value[1]), told, query);
+  }
 
   for (const user of users) await user.request('session.signOut');
   await until('the alert to end', 15_000, async () => (await firing()).length === 0);

@@ -5,7 +5,8 @@ import path from 'node:path';
 import { test } from 'node:test';
 
 import { RELEASE } from '../lib/helm.mjs';
-import { isCustom, problems, VERSIONS } from '../lib/kubernetes.mjs';
+import { isCustom } from '../lib/custom-kinds.mjs';
+import { problems, VERSIONS } from '../lib/kubernetes.mjs';
 import { container, names, object } from '../lib/objects.mjs';
 import { root } from '../lib/paths.mjs';
 import { each } from '../lib/queue.mjs';
@@ -55,14 +56,6 @@ test('Kubernetes from 1.28 on takes every object', async () => {
   });
   for (const objects of rendered) assert.deepEqual(objects.filter(isCustom).map(({ kind }) => kind), ['PodMonitor']);
   assert.deepEqual(await problems(Object.fromEntries(VERSIONS.map((version, index) => [version, rendered[index]]))), []);
-});
-
-test('the PodMonitor has what the operator knows', async () => {
-  const { apiVersion, spec } = object(await chart.render(EVERYTHING), 'PodMonitor', RELEASE);
-  assert.equal(apiVersion, 'monitoring.coreos.com/v1');
-  assert.deepEqual(Object.keys(spec).sort(), ['podMetricsEndpoints', 'selector']);
-  assert.equal(spec.podMetricsEndpoints.length, 1);
-  assert.deepEqual(Object.keys(spec.podMetricsEndpoints[0]).sort(), ['interval', 'metricRelabelings', 'path', 'port']);
 });
 
 test('the linter finds nothing to complain about', async () => {

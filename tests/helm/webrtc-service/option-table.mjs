@@ -31,6 +31,14 @@ const PVC = { pvcName: 'log-pvc', volumeName: 'log-volume', volumeSpec: { nfs: {
 const RACK = { topologyKey: 'rack', maxSkew: 2, whenUnsatisfiable: 'DoNotSchedule' };
 const SPREAD = [{ ...RACK, labelSelector: { matchLabels: { a: 'b' } } }];
 const PEERS = [{ namespaceSelector: { matchLabels: { a: 'b' } } }];
+/** By these names AKS, GKE and EKS know that a balancer is for the private network. */
+const AZURE = 'service.beta.kubernetes.io/azure-load-balancer-internal';
+const INTERNAL = {
+  [AZURE]: 'true',
+  'networking.gke.io/load-balancer-type': 'Internal',
+  'service.beta.kubernetes.io/aws-load-balancer-scheme': 'internal',
+  'service.beta.kubernetes.io/aws-load-balancer-internal': 'true',
+};
 const PARENTS = [{ name: 'web', namespace: 'ingress' }];
 
 export const ROWS = [
@@ -72,6 +80,9 @@ export const ROWS = [
     ['deployment.hpa', true, IN[component], 'spec.replicas', undefined],
   ]),
   ['deployment.coturnDeployment', 'internal', TURN_SERVICE, 'spec.loadBalancerIP', undefined, { 'coturn.lbIpBlue': '192.0.2.1' }],
+  ['deployment.coturnDeployment', 'internal', TURN_SERVICE, 'metadata.annotations', INTERNAL],
+  ['deployment.coturnDeployment', 'external', TURN_SERVICE, 'metadata.annotations', undefined],
+  ['deployment.coturnService.annotations', { [AZURE]: 'false', group: 'a' }, TURN_SERVICE, 'metadata.annotations', { ...INTERNAL, [AZURE]: 'false', group: 'a' }, { 'deployment.coturnDeployment': 'internal' }],
   ['deployment.coturnDeployment', 'external', TURN_SERVICE, 'spec.loadBalancerIP', '192.0.2.1', { 'coturn.lbIpBlue': '192.0.2.1' }],
   ['deployment.coturnService.annotation', { group: 'a' }, TURN_SERVICE, 'metadata.annotations', { group: 'a' }],
   ['deployment.coturnService.annotations', { group: 'a' }, TURN_SERVICE, 'metadata.annotations', { group: 'a' }],
@@ -128,7 +139,7 @@ export const ROWS = [
     [`${component}.serviceAccountName`, 'bot', IN[component], `${POD}.serviceAccountName`, 'bot'],
     [`${component}.restartPolicy`, 'Always', IN[component], `${POD}.restartPolicy`, 'Always'],
     [`${component}.preStopSeconds`, 9, IN[component], `${CONTAINER}.lifecycle.preStop.sleep.seconds`, 9],
-    [`${component}.drainSeconds`, 100, IN[component], `${POD}.terminationGracePeriodSeconds`, 125],
+    [`${component}.drainSeconds`, 100, IN[component], `${POD}.terminationGracePeriodSeconds`, 128],
     [`${component}.configSecret`, 'mine', IN[component], 'configSecret', 'mine'],
     [`${component}.logPath`, '/mnt/log', IN[component], 'volumes.log', { name: 'log', hostPath: { path: '/mnt/log', type: 'DirectoryOrCreate' } }],
     [`${component}.logPath`, '/mnt/log', IN[component], 'mounts.log', { name: 'log', mountPath: '/mnt/log' }],
@@ -165,11 +176,13 @@ export const ROWS = [
   ['gateway.turnExternalUriBlue', 'turns:a:443?transport=tcp,turn:b', GATEWAY, variable('WSG_TURN__URLS'), 'turns:a:443?transport=tcp,turn:b'],
   ['gateway.turnExternalUriGreen', 'green.example.com:3478', GREEN_GATEWAY, variable('WSG_TURN__URLS'), 'turn:green.example.com:3478?transport=udp,turn:green.example.com:3478?transport=tcp'],
   ...['authRedirectUri', 'authService', 'envService', 'cfgService'].map((name) => [`gateway.${name}`, 'http://auth.example.com', GATEWAY, 'warning', `gateway.${name}: not supported yet`]),
-  ...['authRedirectUri', 'authService', 'envService', 'cfgService'].map((name) => [`gateway.${name}`, 'http://auth.example.com', GATEWAY, 'env.WSG_UNSUPPORTED_OPTIONS', `gateway.${name}`]),
+  ...['authRedirectUri', 'authService', 'envService', 'cfgService'].map((name) => [`gateway.${name}`, 'http://auth.example.com', GATEWAY, variable('WSG_UNSUPPORTED_OPTIONS'), `gateway.${name}`]),
   ['gateway.enableTranscoding', false, GATEWAY, variable('WSG_MEDIA__BROWSER_CODECS'), 'pcmu,pcma'],
   ['gateway.enableTranscoding', false, GATEWAY, variable('WSG_MEDIA__SIP_CODECS'), 'pcmu,pcma'],
   ['gateway.enableTranscoding', true, GATEWAY, variable('WSG_MEDIA__BROWSER_CODECS'), undefined],
   ['gateway.enable1pccCalls', false, GATEWAY, 'warning', 'gateway.enable1pccCalls: switching it off is not supported yet'],
+  ['gateway.enable1pccCalls', false, GATEWAY, variable('WSG_UNSUPPORTED_OPTIONS'), 'gateway.enable1pccCalls'],
+  ['gateway.enable1pccCalls', true, GATEWAY, variable('WSG_UNSUPPORTED_OPTIONS'), undefined],
   ['gateway.media.reach', 'hostNetwork', GATEWAY, `${POD}.hostNetwork`, true],
   ['gateway.media.webrtcPort', 30000, GATEWAY, variable('WSG_MEDIA__WEBRTC_PORT'), '30000'],
   ['gateway.media.webrtcPort', 30000, at(INFRA, 'NetworkPolicy/webrtc-coturn-blue'), 'spec.egress.0.ports.0', { port: 30000, endPort: 30002, protocol: 'UDP' }],
@@ -186,6 +199,8 @@ export const ROWS = [
   ['gateway.arguments', ['-sip-disallowed-codecs opus,telephone-event'], GATEWAY, variable('WSG_MEDIA__SIP_CODECS'), 'pcmu,pcma'],
   ['gateway.arguments', ['-sip-disallowed-codecs opus,telephone-event'], GATEWAY, variable('WSG_MEDIA__BROWSER_CODECS'), undefined],
   ['gateway.arguments', ['-sip-disallowed-codecs opus,telephone-event'], GATEWAY, 'warning', "gateway.arguments: digits (telephone-event) can't be left out yet"],
+  ['gateway.arguments', ['-sip-disallowed-codecs opus,telephone-event'], GATEWAY, variable('WSG_UNSUPPORTED_OPTIONS'), 'gateway.arguments'],
+  ['gateway.arguments', ['-sip-disallowed-codecs opus'], GATEWAY, variable('WSG_UNSUPPORTED_OPTIONS'), undefined],
   ['gateway.arguments', ['--check-config'], GATEWAY, `${CONTAINER}.args`, ['--config', '/etc/webrtc-sip-gateway/gateway.toml', '--check-config']],
   ['gateway.scaling.prometheusAddress', 'http://prometheus:9090', scaled('gateway'), 'triggers.prometheus.metadata.serverAddress', 'http://prometheus:9090', KEDA],
   ['gateway.scaling.thresholdSignins', 25, scaled('gateway'), 'triggers.prometheus.metadata.threshold', '25', KEDA],
@@ -200,7 +215,10 @@ export const ROWS = [
   ['gateway.secrets.env.turnSecret', 'in clear', GATEWAY, variable('WSG_TURN__SECRET'), 'in clear', { 'gateway.secrets.type': 'env' }],
   ['gateway.secrets.env.turnSecret', 'in clear', COTURN, variable('WST_AUTH__SECRETS'), 'in clear', { 'gateway.secrets.type': 'env' }],
   ['gateway.secrets.env.turnSecret', 'in clear', GATEWAY, 'volumes.secrets', undefined, { 'gateway.secrets.type': 'env' }],
-  ...['csi.gws', 'k8s.gws', 'env.gwsClient', 'env.gwsSecret'].map((name) => [`gateway.secrets.${name}`, 'x', GATEWAY, 'warning', 'gateway.secrets: the GWS client is not supported yet']),
+  ...['csi.gws', 'k8s.gws', 'env.gwsClient', 'env.gwsSecret'].flatMap((name) => [
+    [`gateway.secrets.${name}`, 'x', GATEWAY, 'warning', 'gateway.secrets: the GWS client is not supported yet'],
+    [`gateway.secrets.${name}`, 'x', GATEWAY, variable('WSG_UNSUPPORTED_OPTIONS'), 'gateway.secrets'],
+  ]),
   ['gateway.esServer', 'http://es.example.com:9200', GATEWAY, variable('WSG_LOG__ELASTICSEARCH__URL'), 'http://es.example.com:9200'],
   ['gateway.esServer', 'es.logging.svc', GATEWAY, variable('WSG_LOG__ELASTICSEARCH__QUEUE_PATH'), '/var/lib/webrtc-sip-gateway'],
   ['gateway.esServer', 'es.logging.svc', GATEWAY, 'mounts.log-queue.mountPath', '/var/lib/webrtc-sip-gateway'],

@@ -31,8 +31,10 @@ test('an option of another type is refused by name', async () => {
   const wrong = illTyped(chart);
   const said = await chart.refusal(wrong);
   for (const option of Object.keys(wrong)) assert.ok(said.includes(`- ${option}: `), `${option}: ${said}`);
-  const more = { 'gateway.replicas': '1', 'gateway.workersCount': 1.5, 'coturn.port': 70000, 'gateway.logPath': 'log', 'gateway.turnExternalUriBlue': 'https://turn.example.com', 'coturn.budget.minAvailable': 'half', 'gateway.voiceSipProxy': 'a;transport=sctp', 'gateway.resources.requests.cpu': '800m', 'gateway.resources.requests.ephemeral-storage': true, 'deployment.ingress.tls': 'secret', 'monitoring.alertFor': { 'webrtc-gateway-signin': '1m' } };
+  const more = { 'gateway.replicas': '1', 'gateway.workersCount': 1.5, 'coturn.port': 70000, 'gateway.logPath': 'log', 'gateway.turnExternalUriBlue': 'https://turn.example.com', 'coturn.budget.minAvailable': 'half', 'gateway.voiceSipProxy': 'a;transport=sctp', 'gateway.secrets.env.turnSecret': 'one,two', 'gateway.resources.requests.cpu': '800m', 'gateway.resources.requests.ephemeral-storage': true, 'deployment.ingress.tls': 'secret', 'monitoring.alertFor': { 'webrtc-gateway-signin': '1m' } };
   const again = await chart.refusal(more);
+  // Pods have IPv4 addresses, so they would look for this proxy in vain.
+  assert.ok((await chart.refusal({ 'gateway.voiceSipProxy': '[2001:db8::1]:5060' })).includes('- gateway.voiceSipProxy: '));
   for (const option of Object.keys(more)) assert.ok(again.includes(`- ${option}: `), `${option}: ${again}`);
 });
 

@@ -67,6 +67,23 @@ test('a pod has more time to end than it may take to drain', async () => {
   }
 });
 
+test('the time to end has room for what the program is told of not being ready', async () => {
+  const shutdowns = [[{}, 3], [{ shutdown: { unready_seconds: 60 } }, 60], [{ shutdown: { unready_seconds: 0 } }, 0], [{ shutdown: { interrupt_drain_seconds: 1 } }, 3]];
+  for (const [config, unready] of shutdowns) {
+    const objects = await chart.render({ ...step(['all', 'blue']), 'gateway.config': config, 'coturn.config': config });
+    for (const component of ['gateway', 'coturn']) {
+      const { terminationGracePeriodSeconds } = object(objects, 'Deployment', `webrtc-${component}-blue`).spec.template.spec;
+      assert.equal(terminationGracePeriodSeconds, 5 + unready + 600 + 20, `${component} ${JSON.stringify(config)}`);
+    }
+  }
+});
+
+test('a gateway that hangs is taken out before its clients are back', async () => {
+  const { readinessProbe: { periodSeconds, timeoutSeconds, failureThreshold } } = container(object(await chart.render(step(['gateway', 'blue'])), 'Deployment', 'webrtc-gateway-blue'));
+  // A page gives a gateway up after 7 s of silence; balancers hear of it a moment later than Kubernetes.
+  assert.ok(periodSeconds * failureThreshold + timeoutSeconds <= 5);
+});
+
 test('media is reached by the TURN server, on the node’s ports, or in its network', async () => {
   const reach = async (way) => {
     const objects = await chart.render({ ...step(['all', 'blue']), 'gateway.media.reach': way, 'gateway.workersCount': 2 });

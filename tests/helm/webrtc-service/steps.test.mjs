@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { isCustom, problems, VERSIONS } from '../lib/kubernetes.mjs';
+import { isCustom } from '../lib/custom-kinds.mjs';
+import { problems, VERSIONS } from '../lib/kubernetes.mjs';
 import { container, names, object } from '../lib/objects.mjs';
 import { each } from '../lib/queue.mjs';
 import { chart, COLOURS, step, STEPS } from './chart.mjs';
@@ -49,7 +50,7 @@ test('each step brings what the guide says, by the names that it says', async ()
     const infra = [`NetworkPolicy/webrtc-coturn-${colour}`, `NetworkPolicy/webrtc-gateway-${colour}`, `Service/webrtc-coturn-service-${colour}`, `Service/webrtc-gateway-service-${colour}`];
     const coturn = [`Deployment/webrtc-coturn-${colour}`, `Secret/webrtc-coturn-config-${colour}`];
     const gateway = [`Deployment/webrtc-gateway-${colour}`, `Secret/webrtc-gateway-config-${colour}`];
-    const cutover = ['Ingress/webrtc-ingress-int'];
+    const cutover = ['Ingress/webrtc-ingress-int', 'Service/webrtc-gateway-service'];
     assert.deepEqual(await brought('infra', colour), infra);
     assert.deepEqual(await brought('coturn', colour), coturn);
     assert.deepEqual(await brought('gateway', colour), gateway);
@@ -86,6 +87,21 @@ test('the schemas notice what is wrong', async () => {
   assert.match(said.join('\n'), /containerPort.*\n.*hostNetwrok/);
 });
 
+test('keys and types that custom kinds don’t have are noticed', async () => {
+  const objects = await chart.render({ 'deployment.keda': true, 'deployment.gatewayApi': { enabled: true, parentRefs: [{ name: 'web' }] }, monitoring: { enabled: true, prometheusMetrics: true, prometheusAlerts: true } });
+  const specs = Object.fromEntries(objects.filter(isCustom).map(({ kind, metadata, spec }) => [`${kind}/${metadata.name}`, spec]));
+  specs['ScaledObject/webrtc-gateway-blue'].triggers[0].metadata.threshold = 71;
+  specs['PodMonitor/webrtc-gateway'].podMetricEndpoints = [];
+  specs['PrometheusRule/webrtc-alerts'].groups[0].rules[0].label = {};
+  specs['HTTPRoute/webrtc'].rules[0].timeouts = '0s';
+  assert.deepEqual((await problems({ 1.37: objects })).sort(), [
+    'HTTPRoute/webrtc: spec.rules.0.timeouts: "0s" is of another type',
+    'PodMonitor/webrtc-gateway: spec.podMetricEndpoints: no such key',
+    'PrometheusRule/webrtc-alerts: spec.groups.0.rules.0.label: no such key',
+    'ScaledObject/webrtc-gateway-blue: spec.triggers.0.metadata.threshold: 71 is of another type',
+  ]);
+});
+
 test('every step passes the linter', async () => {
   for (const { stdout, stderr, status } of await each(STEPS, ([type, color]) => chart.lint({ ...chart.needed, deployment: { ...chart.needed.deployment, type, color } }))) {
     assert.equal(status, 0, stdout + stderr);
@@ -116,7 +132,9 @@ test('names are the same in every object that refers to them', async () => {
     }
     const [rule] = object(objects, 'Ingress', 'webrtc-ingress-int').spec.rules;
     const { service } = rule.http.paths[0].backend;
-    const ports = object(objects, 'Service', service.name).spec.ports.map(({ name }) => name);
-    assert.ok(ports.includes(service.port.name));
+    const { ports } = object(objects, 'Service', service.name).spec;
+    assert.ok(ports.map(({ name }) => name).includes(service.port.name));
+    // Who names the Service without a colour comes to the same pods, at the same ports.
+    assert.deepEqual(object(objects, 'Service', 'webrtc-gateway-service').spec, object(objects, 'Service', service.name).spec);
   }
 });

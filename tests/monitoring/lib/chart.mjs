@@ -12,9 +12,9 @@ export async function rules(options = {}) {
   return object(await chart.render({ ...MONITORED, ...options }), 'PrometheusRule', 'webrtc-alerts').spec;
 }
 
-/** The queries by which KEDA scales gateways. */
-export async function scaling() {
-  const objects = await chart.render({ 'deployment.type': 'all', 'deployment.color': 'blue', 'deployment.keda': true });
+/** The queries by which KEDA scales gateways of a colour. */
+export async function scaling(colour = 'blue') {
+  const objects = await chart.render({ 'deployment.type': 'all', 'deployment.color': colour, 'deployment.keda': true });
   return objects.filter(({ kind }) => kind === 'ScaledObject').flatMap(({ spec }) => spec.triggers).flatMap(({ metadata }) => metadata.query ?? []);
 }
 

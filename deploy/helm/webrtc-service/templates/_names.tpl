@@ -42,6 +42,12 @@ webrtc-{{ index . 1 }}-{{ include "webrtc.colour" $root }}
 webrtc-{{ index . 1 }}-service-{{ include "webrtc.colour" $root }}
 {{- end -}}
 
+{{- /* The ports of every Service that leads to gateways. */ -}}
+{{- define "webrtc.gatewayPorts" -}}
+- { name: web, port: 80, targetPort: 8080 }
+- { name: http, port: 8080, targetPort: 8080 }
+{{- end -}}
+
 {{- define "webrtc.selector" -}}
 {{- $root := index . 0 -}}
 servicename: webrtc-{{ index . 1 }}

@@ -49,10 +49,17 @@ serviceAccountName: {{ . }}
 automountServiceAccountToken: false
 enableServiceLinks: false
 restartPolicy: {{ $options.restartPolicy }}
-# Longer than preStop and draining together, so that nothing is killed that still has time.
-terminationGracePeriodSeconds: {{ add $options.drainSeconds $options.preStopSeconds 20 }}
+# Longer than preStop, not being ready and draining together, so that nothing is killed that still has time.
+terminationGracePeriodSeconds: {{ add $options.preStopSeconds (include "webrtc.unreadySeconds" .) $options.drainSeconds 20 }}
 securityContext:
   {{- include "webrtc.podSecurityContext" . | nindent 2 }}
+{{- end -}}
+
+{{- /* How long the program says that it isn't ready before it drains. What a Secret of the operator's says isn't known here; then
+       it is the program's default. */ -}}
+{{- define "webrtc.unreadySeconds" -}}
+{{- $config := (index (index . 0).Values (index . 1)).config | default dict -}}
+{{ dig "unready_seconds" 3 ($config.shutdown | default dict) }}
 {{- end -}}
 
 {{- /* Waits until balancers have heard that the pod goes; draining begins with the SIGTERM behind it. The action is known
