@@ -31,7 +31,9 @@ pub fn log_call(record: &CallRecord) {
 pub fn log_proxy(news: ProxyNews) {
     match news {
         ProxyNews::Unresolved => {
-            tracing::error!("the name in sip.proxy.target can't be looked up: users aren't registered, calls fail");
+            tracing::error!(
+                "the name in sip.proxy.target can't be looked up, or has no address that sip.listen reaches: no registrations, no calls"
+            );
         }
         ProxyNews::Resolved => tracing::info!("the name in sip.proxy.target has been looked up"),
         ProxyNews::Silent(address) => tracing::error!(%address, "the SIP proxy doesn't answer"),

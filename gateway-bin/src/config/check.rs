@@ -1,9 +1,11 @@
 //! What types alone can't say about the configuration.
 
+use std::net::{IpAddr, SocketAddr};
+
 use argon2::password_hash::PasswordHash;
 use shell::config::within;
 
-use super::{Config, ConfigError, User};
+use super::{Config, ConfigError, HostPort, User};
 
 /// Refuses what can't work or would be unsafe.
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
@@ -105,6 +107,16 @@ fn check_sip(config: &Config) -> Result<(), ConfigError> {
         if route.numbers.is_empty() == route.prefix.is_none() {
             return Err(ConfigError::key(format!("sip.routes[{index}]"), "needs either `numbers` or `prefix`"));
         }
+        check_family(&format!("sip.routes[{index}].target"), &route.target, &sip.listen)?;
+    }
+    sip.proxy.as_ref().map_or(Ok(()), |proxy| check_family("sip.proxy.target", &proxy.target, &sip.listen))
+}
+
+/// What is sent to an address leaves from one of its kind; to a name, it goes to those of its addresses that can be reached.
+fn check_family(key: &str, target: &HostPort, listen: &[SocketAddr]) -> Result<(), ConfigError> {
+    let reached = |ip: IpAddr| listen.iter().any(|address| address.is_ipv4() == ip.to_canonical().is_ipv4());
+    if target.host.parse().is_ok_and(|ip| !reached(ip)) {
+        return Err(ConfigError::key(key, "sip.listen has no address of its family (IPv4 or IPv6)"));
     }
     Ok(())
 }

@@ -93,6 +93,9 @@ mod tests {
         assert!(error(&[("WSG_HTTP__LISTEN", "0.0.0.0:8080")]).starts_with("http.listen: "));
         assert!(error(&[("WSG_SIP__TRUSTED", "10.0.0.0/64")]).starts_with("sip.trusted"));
         assert!(error(&[("WSG_SIP__LISTEN", "0.0.0.0:5060")]).starts_with("sip.advertised: "));
+        let other = [("WSG_SIP__PROXY__TARGET", "[2001:db8::1]:5060"), ("WSG_SIP__PROXY__DOMAIN", "example.com")];
+        assert!(error(&other).starts_with("sip.proxy.target: "));
+        with(&[other[0], other[1], ("WSG_SIP__LISTEN", "127.0.0.1:5060,[::1]:5060")]).unwrap();
         assert!(error(&[("WSG_MEDIA__RTP_PORT_HIGH", "20000")]).starts_with("media.rtp_port_high: "));
         assert!(error(&[("WSG_LOG__LEVEL", "lo=ud=er")]).starts_with("log.level: "));
         assert!(error(&[("WSG_MEDIA__SIP_CODECS", "g729")]).starts_with("media.sip_codecs"));

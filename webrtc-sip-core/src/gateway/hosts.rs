@@ -64,6 +64,9 @@ impl Gateway {
             Some(Answer::Addresses(addresses)) => addresses,
             _ => Vec::new(),
         };
+        // Without a socket of its family an address is as good as none.
+        let sockets = &self.config.sip_sockets;
+        found.retain(|ip| sockets.iter().any(|socket| socket.bound.is_ipv4() == ip.to_canonical().is_ipv4()));
         found.truncate(MAX_ADDRESSES);
         let is_proxy = self.config.proxy.as_ref().is_some_and(|proxy| proxy.target.host == host);
         let is_found = !found.is_empty();

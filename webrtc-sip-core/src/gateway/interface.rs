@@ -87,7 +87,7 @@ pub enum GatewayEvent {
 /// What changed about the way to the upstream proxy. It isn't repeated for each request that shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProxyNews {
-    /// Its name can't be looked up, and no address is known from before.
+    /// Its name can't be looked up or has no address of a socket's family, and none is known from before.
     Unresolved,
     /// Its name has been looked up after all.
     Resolved,
