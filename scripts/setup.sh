@@ -29,6 +29,9 @@ servers=()
 need() { # command, package
   have "$1" || missing+=("$2")
 }
+need_file() { # what shows that it is there, package
+  [ -e "$1" ] || missing+=("$2")
+}
 need_server() { # command, package that brings a service of the same name too
   have "$1" || servers+=("$2.service")
   need "$1" "$2"
@@ -61,6 +64,8 @@ if [ "$what" = test ]; then
   need strip binutils
   need_server nginx nginx
   need apache2 apache2-bin
+  need_file /usr/lib/apache2/modules/mod_security2.so libapache2-mod-security2
+  need_file /usr/share/modsecurity-crs/owasp-crs.load modsecurity-crs
   need_server haproxy haproxy
   # The speech score is a C extension, built on the spot for the Python that will load it.
   python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
@@ -89,6 +94,10 @@ if [ ${#missing[@]} -gt 0 ]; then
   }
   services mask --runtime 2>/dev/null # it says that they aren't there yet
   trap 'services unmask --runtime' EXIT
+  # Debian would also put the new firewall into an Apache that this machine has for itself, unless told that it is off there.
+  if have a2query && [[ " ${missing[*]} " == *' libapache2-mod-security2 '* ]]; then
+    "${as_root[@]}" install -D --mode=644 /dev/null /var/lib/apache2/module/disabled_by_admin/security2
+  fi
   install=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "${missing[@]}")
   "${install[@]}" >/dev/null 2>&1 || { "${as_root[@]}" apt-get update --quiet && "${install[@]}"; }
   services disable

@@ -33,10 +33,9 @@ export const apache = {
   name: 'Apache',
   sample: 'apache.conf',
   adapt(sample, folder, address) {
-    const modules = firstExisting("Apache's modules", process.env.APACHE_MODULES, '/usr/lib/apache2/modules');
     // Those that the sample's first lines name, and what every configuration has.
     const [, named] = sample.replaceAll('\n# ', ' ').match(/Modules: (.*?);/);
-    const load = ['mpm_event', 'authz_core', ...named.split(', ')].map((name) => `LoadModule ${name}_module ${path.join(modules, `mod_${name}.so`)}`);
+    const load = apache.load('mpm_event', 'authz_core', ...named.split(', '));
     const places = [`ServerRoot ${folder}`, `PidFile ${folder}/pid`, 'ErrorLog |/bin/cat', `DefaultRuntimeDir ${folder}`, `Mutex file:${folder}`, 'ServerName localhost'];
     // All of them from the start: how fast Apache makes more isn't the sample's business.
     const processes = THREADS / THREADS_EACH;
@@ -45,6 +44,11 @@ export const apache = {
   },
   command: (file) => ['apache2', '-f', file, '-DFOREGROUND'],
   check: ['-t'],
+  /** The lines that load these modules. */
+  load(...names) {
+    const folder = firstExisting("Apache's modules", process.env.APACHE_MODULES, '/usr/lib/apache2/modules');
+    return names.map((name) => `LoadModule ${name}_module ${path.join(folder, `mod_${name}.so`)}`);
+  },
 };
 
 export const envoy = {

@@ -10,11 +10,11 @@ import { ChildProcess, run, temporaryFolder, until } from '../../real-peers/lib/
 
 /**
  * Starts it on a free `port`. `samples`: the files, side by side in its `folder` then; `places`: what is elsewhere here, by what
- * the samples say. `certificate`: the one that it shows; `command`: how it was started.
+ * the samples say. `certificate`: the one that it shows, its own unless one is given; `command`: how it was started.
  */
-export async function start(balancer, { samples, places }) {
+export async function start(balancer, { samples, places, certificate: given }) {
   const folder = temporaryFolder('balancer');
-  const shown = await certificate();
+  const shown = given ?? (await certificate());
   writeFileSync(path.join(folder, 'webrtc.pem'), readFileSync(shown.certificate, 'utf8') + readFileSync(shown.key, 'utf8'));
   const here = {
     '/etc/nginx/webrtc.crt': shown.certificate,
