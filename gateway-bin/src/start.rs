@@ -302,6 +302,7 @@ fn gateway_config(config: &Config, sip_sockets: Vec<SipSocket>, shards: Vec<Shar
         browser_codecs: config.media.browser_codecs.clone(),
         sip_codecs: config.media.sip_codecs.clone(),
         domain: config.sip.domain.clone(),
+        client_path: config.colour_path(),
         sip_t1: Duration::from_millis(config.sip.t1_milliseconds),
         ring_timeout: Duration::from_secs(config.limits.ring_seconds),
         sign_in_lifetime: Duration::from_secs(config.limits.sign_in_hours.saturating_mul(3600)),

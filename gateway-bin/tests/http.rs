@@ -4,7 +4,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::client::Client;
+use common::client::{Client, credentials};
 use common::process::Process;
 use common::{PATIENCE, config, eventually, http, raw, start_with};
 use shell::testing::check_with_promtool;
@@ -83,9 +83,9 @@ async fn the_page_comes_with_its_protection() {
 const UPGRADE: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
                        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
 
-async fn upgrade(address: std::net::SocketAddr, origin: &str) -> String {
+async fn upgrade(address: std::net::SocketAddr, path: &str, origin: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = format!("GET /v1/ws HTTP/1.1\r\nHost: {address}\r\n{UPGRADE}\r\n{origin}\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n{UPGRADE}\r\n{origin}\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut response = vec![0; 2048];
     let len = tokio::time::timeout(PATIENCE, stream.read(&mut response)).await.unwrap().unwrap();
@@ -97,13 +97,69 @@ async fn web_sockets_are_for_known_origins_and_get_the_cookie() {
     let gateway = start_with(|config| config.http.allowed_origins = vec!["https://crm.example.com".to_owned()]).await;
     let own = format!("Origin: http://{}\r\n", gateway.http);
     for origin in ["", own.as_str(), "Origin: https://crm.example.com\r\n"] {
-        let response = upgrade(gateway.http, origin).await;
+        let response = upgrade(gateway.http, "/v1/ws", origin).await;
         assert!(response.starts_with("http/1.1 101"), "{origin}: {response}");
         assert!(response.contains("set-cookie: wsgrouteid=.node1; path=/; samesite=lax; httponly"), "{response}");
     }
-    let response = upgrade(gateway.http, "Origin: https://evil.example.com\r\n").await;
+    let response = upgrade(gateway.http, "/v1/ws", "Origin: https://evil.example.com\r\n").await;
     assert!(response.starts_with("http/1.1 403"), "{response}");
     gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn signalling_is_under_the_colour_as_well_where_that_is_wanted() {
+    let blue = start_with(|config| {
+        config.colour = "blue".to_owned();
+        config.http.colour_path = true;
+        config.http.allowed_origins = vec!["https://crm.example.com".to_owned()];
+    })
+    .await;
+    // Whoever signs in hears of the path, and so does whoever resumes there.
+    let (head, told) = rpc(blue.http, "/v1/rpc", "session.signIn", credentials("1001")).await;
+    assert_eq!(told["result"]["path"], "blue/", "{told}");
+    assert!(head.contains("set-cookie: WSGROUTEID=.node1; Path=/;"), "{head}");
+    let resume = serde_json::json!({ "token": told["result"]["token"], "after": 0 });
+    let (head, told) = rpc(blue.http, "/blue/v1/rpc", "session.resume", resume).await;
+    assert_eq!(told["result"]["path"], "blue/", "{told}");
+    assert!(head.contains("set-cookie: WSGROUTEID=.node1; Path=/;"), "{head}");
+    // The same rules hold at both places.
+    assert!(upgrade(blue.http, "/blue/v1/ws", "").await.starts_with("http/1.1 101"));
+    let stranger = "Origin: https://evil.example.com\r\n";
+    assert!(upgrade(blue.http, "/blue/v1/ws", stranger).await.starts_with("http/1.1 403"));
+    let preflight = "OPTIONS /blue/v1/rpc HTTP/1.1\r\nOrigin: https://crm.example.com\r\nAccess-Control-Request-Method: POST";
+    assert!(http(blue.http, preflight, "").await.contains("access-control-allow-origin: https://crm.example.com"));
+    let json = "POST /blue/v1/rpc HTTP/1.1\r\nContent-Type: application/json";
+    assert!(http(blue.http, json, &"x".repeat(70_000)).await.starts_with("HTTP/1.1 413"));
+    assert!(http(blue.http, "GET /blue/v1/events?after=0 HTTP/1.1", "").await.starts_with("HTTP/1.1 401"));
+    // Another colour isn't here, and nothing but signalling is under this one.
+    for path in ["/green/v1/events", "/blue/blue/v1/events", "/blue/", "/blue/ping"] {
+        let response = http(blue.http, &format!("GET {path} HTTP/1.1"), "").await;
+        assert!(response.starts_with("HTTP/1.1 404"), "{path}: {response}");
+    }
+    blue.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_under_the_colour_by_default() {
+    let gateway = start_with(|config| config.colour = "blue".to_owned()).await;
+    let (_, told) = rpc(gateway.http, "/v1/rpc", "session.signIn", credentials("1001")).await;
+    assert!(told["result"]["token"].is_string() && told["result"].get("path").is_none(), "{told}");
+    assert!(http(gateway.http, "GET /blue/v1/events HTTP/1.1", "").await.starts_with("HTTP/1.1 404"));
+    gateway.stop().await;
+}
+
+/// A request without a WebSocket: the head of the response, and the message in its body.
+async fn rpc(
+    address: std::net::SocketAddr,
+    path: &str,
+    method: &str,
+    params: serde_json::Value,
+) -> (String, serde_json::Value) {
+    let message = serde_json::json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+    let request = format!("POST {path} HTTP/1.1\r\nContent-Type: application/json");
+    let response = http(address, &request, &message.to_string()).await;
+    let (head, body) = response.split_once("\r\n\r\n").expect("a response has a head");
+    (head.to_owned(), serde_json::from_str(body).expect("its body is JSON"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,5 +1,5 @@
 // Two colours behind nginx, as docs/operations.md rehearses it: what live-colour refuses, then a cutover during calls, a
-// rollback, and the end of the old colour.
+// rollback, and the end of the old colour. And a cutover behind an ingress, which knows less.
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 
@@ -8,16 +8,20 @@ import { withTimeout } from '../real-peers/lib/process.mjs';
 import { callToSipp, goesOn, hangUp } from '../real-peers/lib/sipp-call.mjs';
 import { check, once } from '../real-peers/lib/suite.mjs';
 import { Agent } from './lib/agent.mjs';
-import { rig } from './lib/rig.mjs';
+import { INGRESS, rig, SAMPLE } from './lib/rig.mjs';
 
 const USERS = Object.fromEntries(['ann', 'bob', 'cid', 'dora', 'eve'].map((name) => [name, `secret-${name}`]));
 const PROMPT_MS = 10_000;
 
-const stage = () => once('stage', () => rig(USERS));
+const stage = () => once('stage', () => rig(USERS, SAMPLE));
 
 /** Runs live-colour and expects it to go well. */
 async function switched(...words) {
-  const { code, output } = await (await stage()).liveColour(...words);
+  return switchedAt(await stage(), ...words);
+}
+
+async function switchedAt({ liveColour }, ...words) {
+  const { code, output } = await liveColour(...words);
   assert.equal(code, 0, output);
   return output;
 }
@@ -53,6 +57,9 @@ async function digitsArrive(call) {
   call.media.sendDigits('5');
   assert.equal(await call.page.hears(call.digits), call.digits);
 }
+
+/** Somebody whose WebSocket broke is signed in where they were. */
+const isBack = (agent) => agent.phone.wait('to be back', PROMPT_MS, async () => (await agent.states()).join() === 'reconnecting,signedIn');
 
 const gone = (exited) => withTimeout('a program that drains to end', PROMPT_MS, exited).then(({ code }) => assert.equal(code, 0));
 
@@ -97,9 +104,7 @@ check('a cutover during calls, a rollback, and the end of the old colour: nobody
   // Who was there stays, calls go on, also when a connection breaks.
   await allWell(anns, bobs);
   for (const pid of oldWorkers) process.kill(pid, 'SIGKILL');
-  for (const each of [ann, cid]) {
-    await each.phone.wait('to be back', PROMPT_MS, async () => (await each.states()).join() === 'reconnecting,signedIn');
-  }
+  await Promise.all([ann, cid].map(isBack));
   await allWell(anns, bobs);
   assert.deepEqual(await Promise.all([ann, bob, cid].map((each) => each.colour())), ['blue', 'blue', 'blue']);
 
@@ -148,4 +153,35 @@ check('a cutover during calls, a rollback, and the end of the old colour: nobody
   await switched('rollback');
   assert.equal(await colour('live'), 'green');
   assert.equal((await liveColour('cutover', 'green')).output, 'green is live already.\n');
+});
+
+check('an ingress, which knows names and paths alone: calls over either transport go on through a cutover', async (_, use) => {
+  const ingress = await use(rig(USERS, INGRESS));
+  const { gateways, colour, workers } = ingress;
+  const browser = await use(chromium({ trusted: ingress.certificate }));
+  const agent = (user, transport) => use(Agent.signedIn(browser, ingress, user, USERS[user], transport));
+  const agents = [await agent('ann', 'websocket'), await agent('bob', 'polling')];
+  const [ann, bob] = agents;
+  const [anns, bobs] = await Promise.all(agents.map(({ phone }) => callToSipp(use, phone)));
+
+  const oldWorkers = workers();
+  await switchedAt(ingress, 'cutover', 'green');
+  assert.deepEqual([await colour('live'), await colour('test')], ['green', 'blue']);
+  for (const pid of oldWorkers) process.kill(pid, 'SIGKILL');
+  await isBack(ann);
+  await allWell(anns, bobs);
+  assert.deepEqual(await Promise.all(agents.map((each) => each.colour())), ['blue', 'blue']);
+
+  // When blue drains, each signs in at green: who has no call at once, the other after it.
+  await hangUp(anns);
+  gateways.blue1.signal('SIGTERM');
+  await ann.movesTo('green');
+  await allWell(bobs);
+  await hangUp(bobs);
+  await bob.movesTo('green');
+  await gone(gateways.blue1.exited);
+  const calls = await Promise.all(agents.map(({ phone }) => callToSipp(use, phone)));
+  await allWell(...calls);
+  await Promise.all(calls.map(hangUp));
+  for (const each of agents) assert.deepEqual(await each.complaints(), [], each.user);
 });

@@ -204,6 +204,72 @@ test('a call waits for another gateway to take it over; without one, the next ga
   }
 });
 
+const ringing = { callId: 'c1', state: 'incoming', direction: 'incoming', from: '1002', to: '1001', held: false };
+const base = (gateway: FakeGateway) => gateway.last.base;
+
+test('a sign-in goes on under the path that the gateway gave, and the next one starts without it', async () => {
+  for (const transport of ['websocket', 'polling'] as const) {
+    const { client, gateway, clock } = make({ transport });
+    gateway.path = 'blue/';
+    await client.signIn('1001', 'pw');
+    for (const _ of [1, 2]) {
+      gateway.last.break();
+      await clock.advance(0);
+    }
+    assert.deepEqual(gateway.transports.map(({ url }) => url), ['http://gw/', 'http://gw/blue/', 'http://gw/blue/']);
+    assert.ok(gateway.transports.every((each) => each.base === 'http://gw/blue/'));
+    gateway.path = 'green/';
+    gateway.last.notify(1, 'server.draining', { text: 'Maintenance.' });
+    await clock.advance(0);
+    assert.deepEqual([gateway.last.url, base(gateway), client.state], ['http://gw/', 'http://gw/green/', 'signedIn']);
+  }
+});
+
+test('a path that leads nowhere any more is left: for a new sign-in at once, with a call after the resume window', async () => {
+  for (const inCall of [false, true]) {
+    const { client, gateway, clock } = make();
+    gateway.path = 'blue/';
+    await client.signIn('1001', 'pw');
+    if (inCall) gateway.last.notify(1, 'call.incoming', incoming('c1'));
+    gateway.path = 'green/';
+    gateway.gone.add('http://gw/blue/');
+    gateway.script = (request, transport) => (request.method === 'session.resume' ? refusal('not_signed_in') : gateway.answer(request, transport));
+    gateway.last.break();
+    await clock.advance(inCall ? 25_000 : 0);
+    assert.equal(client.state, inCall ? 'reconnecting' : 'signedIn');
+    await clock.advance(10_000);
+    assert.deepEqual([client.state, base(gateway), client.calls.length], ['signedIn', 'http://gw/green/', 0]);
+  }
+});
+
+test('a call is not risked at another gateway while its own may only be out of reach', async () => {
+  const { client, gateway, clock } = make();
+  gateway.path = 'blue/';
+  await client.signIn('1001', 'pw');
+  gateway.last.notify(1, 'call.incoming', incoming('c1'));
+  gateway.calls = [ringing];
+  gateway.down.add('http://gw/blue/');
+  gateway.last.break();
+  await clock.advance(10_000);
+  gateway.down.clear();
+  await clock.advance(3000);
+  assert.deepEqual([client.state, client.calls.length], ['signedIn', 1]);
+  assert.deepEqual([...new Set(gateway.transports.slice(1).map(({ url }) => url))], ['http://gw/blue/']);
+});
+
+test('where a balancer knows no such path, the sign-in goes on without it', async () => {
+  const { client, gateway, clock, states } = make({ transport: 'polling' });
+  gateway.path = 'blue/';
+  await client.signIn('1001', 'pw');
+  gateway.last.notify(1, 'call.incoming', incoming('c1'));
+  gateway.calls = [ringing];
+  gateway.gone.add('http://gw/blue/');
+  gateway.last.break(404);
+  await clock.advance(60_000);
+  assert.deepEqual(states, ['connecting', 'signedIn', 'reconnecting', 'signedIn']);
+  assert.deepEqual([base(gateway), client.calls.length], ['http://gw/', 1]);
+});
+
 test('the name stays while a gateway that is gone is waited for', async () => {
   for (const notice of ['none', 'draining'] as const) {
     const { client, gateway, clock } = make();

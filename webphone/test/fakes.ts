@@ -59,6 +59,8 @@ export class FakeTransport implements Transport {
   readonly url: string;
   readonly sent: RpcRequest[] = [];
   token: string | undefined;
+  /** Where requests go. */
+  base: string;
   listening = false;
   handlers: TransportHandlers | undefined;
   readonly #gateway: FakeGateway;
@@ -67,12 +69,14 @@ export class FakeTransport implements Transport {
     this.#gateway = gateway;
     this.kind = kind;
     this.url = url;
+    this.base = url;
   }
 
   async open(handlers: TransportHandlers): Promise<void> {
     if (this.#gateway.down.has(this.kind) || this.#gateway.down.has(this.url)) {
       throw new LinkError('unreachable', 'down');
     }
+    if (this.#gateway.gone.has(this.url) && this.kind === 'websocket') throw new LinkError('unreachable', 'gone');
     this.handlers = handlers;
   }
 
@@ -80,8 +84,13 @@ export class FakeTransport implements Transport {
     this.token = token;
   }
 
+  moveTo(base: string): void {
+    this.base = base;
+  }
+
   send(request: RpcRequest): void {
     this.sent.push(request);
+    if (this.#gateway.gone.has(this.base)) return this.break(503);
     void Promise.resolve().then(() => {
       const answer = this.#gateway.script(request, this);
       if (answer) this.deliver({ jsonrpc: '2.0', id: request.id, ...answer });
@@ -120,6 +129,9 @@ export class FakeGateway {
   readonly transports: FakeTransport[] = [];
   /** Kinds and URLs that cannot be reached. */
   readonly down = new Set<string>();
+  /** URLs at which a proxy says that nobody is there; to a WebSocket it can't say so. */
+  readonly gone = new Set<string>();
+  path: string | undefined;
   readonly #extra: Script;
   script: Script = (request, transport) => this.answer(request, transport);
   calls: unknown[] = [];
@@ -160,6 +172,7 @@ export class FakeGateway {
             resumeWindowMs: 30_000,
             iceServers: [{ urls: 'stun:192.0.2.1' }],
             calls: this.calls,
+            ...(this.path !== undefined && { path: this.path }),
           },
         };
       case 'session.heartbeat':

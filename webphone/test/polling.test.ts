@@ -65,6 +65,18 @@ test('polls one after the other, each acknowledging what came before', async () 
   assert.equal(alive(), 3);
 });
 
+test('what follows goes to where the gateway is from then on', async () => {
+  const { transport, exchanges } = open((exchange) => (exchange.method === 'POST' ? json({ result: {} }) : undefined), 'T');
+  transport.send({ jsonrpc: '2.0', id: 1, method: 'session.signIn', params: {} });
+  await ticks();
+  transport.moveTo('https://gw.example/base/blue/');
+  transport.listen();
+  transport.send({ jsonrpc: '2.0', id: 2, method: 'session.heartbeat', params: {} });
+  await ticks();
+  const base = 'https://gw.example/base';
+  assert.deepEqual(exchanges.map(({ url }) => url), [`${base}/v1/rpc`, `${base}/blue/v1/events?after=0`, `${base}/blue/v1/rpc`]);
+});
+
 test('a request is one POST, and its answer is a message', async () => {
   const { transport, exchanges, messages } = open(() => json({ jsonrpc: '2.0', id: 5, result: { token: 'T' } }));
   transport.send({ jsonrpc: '2.0', id: 5, method: 'session.signIn', params: { user: 'a', password: 'b' } });

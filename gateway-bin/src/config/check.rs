@@ -36,6 +36,10 @@ fn check_names(config: &Config) -> Result<(), ConfigError> {
             return Err(ConfigError::key(key, "expected 1 to 64 letters, digits, '-', '_' or '.'"));
         }
     }
+    // Browsers take these segments out of a path (RFC 3986 section 5.2.4).
+    if config.http.colour_path && matches!(config.colour.as_str(), "." | "..") {
+        return Err(ConfigError::key("colour", "can't be a part of a path, which http.colour_path needs"));
+    }
     Ok(())
 }
 

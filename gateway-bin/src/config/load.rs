@@ -102,6 +102,17 @@ mod tests {
     }
 
     #[test]
+    fn a_colour_that_cannot_be_a_path_is_refused_where_it_is_one() {
+        for colour in ["..", "."] {
+            assert!(error(&[("WSG_COLOUR", colour), ("WSG_HTTP__COLOUR_PATH", "true")]).starts_with("colour: "));
+            assert_eq!(with(&[("WSG_COLOUR", colour)]).unwrap().colour_path(), None);
+        }
+        assert!(error(&[("WSG_COLOUR", "blue/x"), ("WSG_HTTP__COLOUR_PATH", "true")]).starts_with("colour: "));
+        let blue = with(&[("WSG_COLOUR", "blue"), ("WSG_HTTP__COLOUR_PATH", "true")]).unwrap();
+        assert_eq!(blue.colour_path().as_deref(), Some("blue/"));
+    }
+
+    #[test]
     fn numbers_beyond_use_are_refused_by_their_key() {
         let too_much = [
             ("HTTP__MAX_CONNECTIONS", "http.max_connections"),

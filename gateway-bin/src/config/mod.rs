@@ -52,6 +52,7 @@ pub struct Http {
     pub trusted_proxies: Vec<Network>,
     pub insecure_allow_plaintext: bool,
     pub allowed_origins: Vec<String>,
+    pub colour_path: bool,
     pub max_connections: usize,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
@@ -195,6 +196,11 @@ impl Config {
     /// The embedded defaults with the demo users and numbers, without a look at the environment.
     pub fn demo() -> Self {
         load::load(None, std::collections::HashMap::new()).expect("the embedded defaults are valid, as a test shows")
+    }
+
+    /// The colour as a path, `blue/`, where the signalling is found under it as well.
+    pub(crate) fn colour_path(&self) -> Option<String> {
+        self.http.colour_path.then(|| format!("{}/", self.colour))
     }
 
     /// Whether this is the embedded configuration with its published passwords.

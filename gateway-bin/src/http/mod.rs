@@ -1,5 +1,6 @@
 //! The HTTP listener: softphone page, signalling, health.
 
+use std::iter;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -46,6 +47,8 @@ pub(crate) struct HttpState {
     pub(crate) proxies: Proxies,
     pub(crate) node: String,
     pub(crate) colour: String,
+    /// Where the signalling is besides, without a slash at the front.
+    pub(crate) colour_path: Option<String>,
     pub(crate) demo: bool,
     pub(crate) max_sign_ins: usize,
     pub(crate) max_message_bytes: usize,
@@ -72,6 +75,7 @@ impl HttpState {
             proxies: Proxies::new(&config.http),
             node: config.node.clone(),
             colour: config.colour.clone(),
+            colour_path: config.colour_path(),
             demo: config.is_demo(),
             max_sign_ins: config.limits.sign_ins,
             max_message_bytes: config.limits.client_message_bytes,
@@ -87,13 +91,15 @@ pub(crate) fn router(state: Arc<HttpState>) -> Router {
     // so the long poll has none that it doesn't need.
     let call =
         post(rpc::call).layer(DefaultBodyLimit::max(state.max_message_bytes)).layer(middleware::from_fn(time_limit));
-    let signalling = Router::new()
-        .route("/v1/ws", get(ws::upgrade))
-        .route("/v1/rpc", call)
-        .route("/v1/events", get(rpc::poll))
-        .layer(state.origins.cors());
+    let mut signalling = Router::new();
+    for base in iter::once("").chain(state.colour_path.as_deref()) {
+        signalling = signalling
+            .route(&format!("/{base}v1/ws"), get(ws::upgrade))
+            .route(&format!("/{base}v1/rpc"), call.clone())
+            .route(&format!("/{base}v1/events"), get(rpc::poll));
+    }
     Router::new()
-        .merge(signalling)
+        .merge(signalling.layer(state.origins.cors()))
         .route("/ping", get(health::ping))
         .route("/isAlive", get(shell::http::is_alive))
         .route("/about", get(health::about))

@@ -9,7 +9,7 @@ import { freePort } from '../../real-peers/lib/ports.mjs';
 import { ChildProcess, run, temporaryFolder, until } from '../../real-peers/lib/process.mjs';
 
 /**
- * Starts it on a free `port`. `samples`: the files, side by side in its `folder` then; `places`: what is elsewhere here, by what
+ * Starts it on a free `port`. `samples`: the files, by name or by path, side by side in its `folder` then; `places`: what is elsewhere here, by what
  * the samples say. `certificate`: the one that it shows, its own unless one is given; `command`: how it was started.
  */
 export async function start(balancer, { samples, places, certificate: given }) {
@@ -29,7 +29,7 @@ export async function start(balancer, { samples, places, certificate: given }) {
   const written = balancer.address ?? ((address) => address);
   const port = await freePort();
   for (const sample of samples) {
-    const source = path.join(root, 'deploy/balancers', sample);
+    const source = path.resolve(root, 'deploy/balancers', sample);
     const file = path.join(folder, path.basename(sample));
     let text = readFileSync(source, 'utf8');
     for (const [inSample, instead] of Object.entries(here)) text = text.replaceAll(written(inSample), written(instead));

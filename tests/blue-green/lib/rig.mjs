@@ -1,31 +1,44 @@
-// Two gateways and a TURN server of each colour, and nginx with the sample of deploy/balancers/blue-green in front of them.
+// Gateways and a TURN server of each colour, and nginx in front of them.
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 
 import { nginx } from '../../balancers/lib/balancers.mjs';
 import { start } from '../../balancers/lib/start.mjs';
 import { gateway } from '../../real-peers/lib/gateway.mjs';
+import { root } from '../../real-peers/lib/paths.mjs';
 import { freePort } from '../../real-peers/lib/ports.mjs';
 import { ChildProcess, run, until, withTimeout } from '../../real-peers/lib/process.mjs';
 import { SECRET, turnServer } from '../../real-peers/lib/turn.mjs';
 
 /** Browsers know by themselves that these are this machine. */
 const NAMES = { live: 'webrtc.localhost', test: 'webrtc-test.localhost' };
-const SAMPLES = ['nginx.conf', 'live.conf', 'blue.conf', 'green.conf', 'live-colour'].map((name) => `blue-green/${name}`);
-const ADDRESSES = { blue1: '10.0.0.11:8080', blue2: '10.0.0.12:8080', green1: '10.0.0.21:8080', green2: '10.0.0.22:8080' };
+const sample = (name) => path.join(root, 'deploy/balancers/blue-green', name);
+const SWITCH = ['live.conf', 'live-colour'].map(sample);
+
+/** The sample of deploy/balancers: `addresses` by node, as its `samples` have them. */
+export const SAMPLE = {
+  samples: [...SWITCH, ...['nginx.conf', 'blue.conf', 'green.conf'].map(sample)],
+  addresses: { blue1: '10.0.0.11:8080', blue2: '10.0.0.12:8080', green1: '10.0.0.21:8080', green2: '10.0.0.22:8080' },
+};
+/** The Ingress of the chart, with a gateway of each colour. */
+export const INGRESS = {
+  samples: [...SWITCH, ...['nginx.conf', 'blue.conf', 'green.conf'].map((name) => path.join(root, 'tests/blue-green/ingress', name))],
+  addresses: { blue1: '10.0.0.11:8080', green1: '10.0.0.21:8080' },
+  colourPath: true,
+};
 
 /** Starts it all. `users`: passwords by name. `turn`: by colour; `gateways`: by node. */
-export async function rig(users) {
+export async function rig(users, { samples, addresses, colourPath }) {
   const turn = { blue: await turnServer(), green: await turnServer() };
   const gateways = {};
-  for (const node of Object.keys(ADDRESSES)) {
+  for (const node of Object.keys(addresses)) {
     const colour = node.slice(0, -1);
     const settings = () => ({ listen: [], urls: [turn[colour].url('udp')], secret: SECRET });
-    gateways[node] = await gateway({ node, colour, users, balancers: ['127.0.0.1'], turn: settings });
+    gateways[node] = await gateway({ node, colour, colourPath, users, balancers: ['127.0.0.1'], turn: settings });
   }
   const places = { 'webrtc.example.com': NAMES.live, 'webrtc-test.example.com': NAMES.test, '127.0.0.1:8081': `127.0.0.1:${await freePort()}` };
-  for (const [node, address] of Object.entries(ADDRESSES)) places[address] = new URL(gateways[node].url).host;
-  const balancer = await start(nginx, { samples: SAMPLES, places });
+  for (const [node, address] of Object.entries(addresses)) places[address] = new URL(gateways[node].url).host;
+  const balancer = await start(nginx, { samples, places });
 
   /** The processes of nginx that carry connections. */
   const workers = () => readFileSync(`/proc/${balancer.pid}/task/${balancer.pid}/children`, 'utf8').trim().split(' ').map(Number);

@@ -73,12 +73,21 @@ test('Service and Ingress lead to the pods, and signalling to the gateways', asy
   const [port, ...others] = service.spec.ports;
   assert.deepEqual(others, []);
   assert.equal(port.targetPort, container(deployment).ports[0].name);
-  const backends = objects.filter(({ kind }) => kind === 'Ingress').flatMap(({ spec }) => spec.rules[0].http.paths);
-  assert.deepEqual(Object.fromEntries(backends.map(({ path: prefix, backend }) => [prefix, backend.service])), {
-    '/v1': { name: 'gateways', port: { number: 80 } },
-    '/': { name: RELEASE, port: { name: port.name } },
-  });
+  const page = { '/': { name: RELEASE, port: { name: port.name } } };
+  const gateways = (name) => ({ name, port: { number: 80 } });
+  assert.deepEqual(routed(objects), { ...page, '/v1': gateways('gateways') });
+  // Two colours: who is signed in stays at one of them.
+  const [blue, green] = ['blue', 'green'].map((colour) => gateways(`webrtc-gateway-service-${colour}`));
+  for (const active of [blue, green, gateways('webrtc-gateway-service')]) {
+    assert.deepEqual(routed(await chart.render({ 'webphone.webrtcService': active.name })), { ...page, '/v1': active, '/blue/v1': blue, '/green/v1': green });
+  }
 });
+
+/** The Service by path. */
+function routed(objects) {
+  const paths = objects.filter(({ kind }) => kind === 'Ingress').flatMap(({ spec }) => spec.rules[0].http.paths);
+  return Object.fromEntries(paths.map(({ path: prefix, backend }) => [prefix, backend.service]));
+}
 
 test('signalling has the cookie that browsers want, the page has none, and polls may wait', async () => {
   const objects = await chart.render();

@@ -71,6 +71,8 @@ test('what is said in the values is what the programs read', async () => {
     ...ALL, ...SMALL, 'gateway.workersCount': 2, 'gateway.voiceSipProxy': 'proxy.voice.svc:5080;transport=tcp', 'gateway.media.reach': 'hostPorts',
   });
   const programs = ['gateway', 'coturn'].map((component) => pod(objects, component));
+  const coloured = pod(await chart.render({ ...SMALL, 'deployment.type': 'gateway', 'deployment.color': 'blue' }), 'gateway');
+  assert.match((await ask(coloured, '--print-config')).stdout, /^colour_path = true$/m);
   const [gateway, turn] = await Promise.all(programs.map(async (program) => (await ask(program, '--print-config')).stdout));
   for (const line of [
     'node = "webrtc-pod-1"', 'colour = "blue"', 'target = "proxy.voice.svc:5080"', 'tcp = true', 'domain = "proxy.voice.svc"', 'workers = 2',

@@ -3,18 +3,29 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { RELEASE } from '../lib/helm.mjs';
-import { names, object } from '../lib/objects.mjs';
+import { container, names, object } from '../lib/objects.mjs';
 import { chart as webphone } from '../webphone/chart.mjs';
 import { chart, COLOURS, step } from './chart.mjs';
 
-test('the cutover sends users to its colour and testers to the other', async () => {
+const GATEWAY_API = { 'deployment.gatewayApi': { enabled: true, parentRefs: [{ name: 'web' }], sessionPersistence: true } };
+
+/** The Service by host and path. */
+function routed(objects) {
+  const [ingress] = objects.filter(({ kind }) => kind === 'Ingress');
+  if (ingress) return Object.fromEntries(ingress.spec.rules.flatMap(({ host, http }) => http.paths.map(({ path, backend }) => [`${host}${path}`, backend.service.name])));
+  const rules = objects.filter(({ kind }) => kind === 'HTTPRoute').flatMap(({ spec }) => spec.hostnames.flatMap((host) => spec.rules.map((rule) => [host, rule])));
+  return Object.fromEntries(rules.map(([host, { matches, backendRefs }]) => [`${host}${matches[0].path.value}`, backendRefs[0].name]));
+}
+
+test('the cutover sends users to its colour and testers to the other, and who is signed in to the colour that they are at', async () => {
   for (const [active, other] of [COLOURS, [...COLOURS].reverse()]) {
-    const routed = { 'webrtc.example.com': `webrtc-gateway-service-${active}`, 'webrtc-test.example.com': `webrtc-gateway-service-${other}` };
-    const ingress = object(await chart.render(step(['cutover', active])), 'Ingress', 'webrtc-ingress-int');
-    assert.deepEqual(Object.fromEntries(ingress.spec.rules.map(({ host, http }) => [host, http.paths[0].backend.service.name])), routed);
-    const routes = (await chart.render({ ...step(['cutover', active]), 'deployment.gatewayApi': { enabled: true, parentRefs: [{ name: 'web' }], sessionPersistence: true } })).filter(({ kind }) => kind === 'HTTPRoute');
-    assert.deepEqual(Object.fromEntries(routes.map(({ spec }) => [spec.hostnames[0], spec.rules[0].backendRefs[0].name])), routed);
-    assert.deepEqual(names(routes), ['HTTPRoute/webrtc', 'HTTPRoute/webrtc-test']);
+    const service = (colour) => `webrtc-gateway-service-${colour}`;
+    const expected = { 'webrtc.example.com/': service(active), 'webrtc-test.example.com/': service(other) };
+    for (const host of ['webrtc.example.com', 'webrtc-test.example.com']) for (const colour of COLOURS) expected[`${host}/${colour}/v1`] = service(colour);
+    assert.deepEqual(routed(await chart.render(step(['cutover', active]))), expected);
+    const routes = (await chart.render({ ...step(['cutover', active]), ...GATEWAY_API })).filter(({ kind }) => kind === 'HTTPRoute');
+    assert.deepEqual(routed(routes), expected);
+    assert.deepEqual(names(routes), ['HTTPRoute/webrtc', 'HTTPRoute/webrtc-blue', 'HTTPRoute/webrtc-green', 'HTTPRoute/webrtc-test']);
     for (const { spec } of routes) {
       assert.deepEqual(spec.rules[0].timeouts, { request: '0s', backendRequest: '0s' });
       assert.equal(spec.rules[0].sessionPersistence.type, 'Cookie');
@@ -32,6 +43,13 @@ test('the chart webphone names a Service that moves with the cutover and back', 
     // Of the same kind too: an ingress that keeps users with their pod by a cookie has to see the pods behind it.
     assert.deepEqual(spec, object(await chart.render(step(['infra', active])), 'Service', `${name}-${active}`).spec);
   }
+});
+
+test('gateways tell their pages of a path where there is a route for it', async () => {
+  const told = async (type) => container(object(await chart.render(step([type, 'blue'])), 'Deployment', 'webrtc-gateway-blue')).env.find(({ name }) => name === 'WSG_HTTP__COLOUR_PATH')?.value;
+  assert.equal(await told('gateway'), 'true');
+  assert.equal(await told('all'), undefined);
+  for (const api of [{}, GATEWAY_API]) assert.deepEqual(routed(await chart.render({ ...step(['all', 'blue']), ...api })), { 'webrtc.example.com/': 'webrtc-gateway-service-blue' });
 });
 
 test('a colour that isn’t ready is refused, unless forced', async () => {

@@ -16,6 +16,7 @@ const table = (name, entries) =>
 export function configuration({
   node = 'node1',
   colour,
+  colourPath,
   http,
   origins = [],
   balancers,
@@ -34,7 +35,7 @@ export function configuration({
 }) {
   return [
     table('', { node, colour }),
-    table('[http]', { listen: `127.0.0.1:${http}`, allowed_origins: origins, trusted_proxies: balancers }),
+    table('[http]', { listen: `127.0.0.1:${http}`, allowed_origins: origins, trusted_proxies: balancers, colour_path: colourPath }),
     table('[metrics]', { listen: `127.0.0.1:${metrics}` }),
     table('[sip]', { listen: addresses.map((address) => `${address}:${sip}`), trusted: ['127.0.0.0/8', ...trusted] }),
     ...routes.map((route) => table('[[sip.routes]]', route)),
@@ -51,11 +52,11 @@ export function configuration({
 }
 
 /**
- * Starts it and waits until it is ready. `node`, `colour`: its names; `balancers`: where they are; `users`: passwords by name; `routes`: `{ numbers, target, tcp }`; `proxy`: `{ target, tcp, domain }`;
+ * Starts it and waits until it is ready. `node`, `colour`: its names; `colourPath`: whether signalling is under the colour as well; `balancers`: where they are; `users`: passwords by name; `routes`: `{ numbers, target, tcp }`; `proxy`: `{ target, tcp, domain }`;
  * `addresses`: where SIP listens; `trusted`: further networks that may call; `media`, `limits`: settings of those tables; `turn`:
  * settings made from the port that its TURN server is on, `tls`: the files of that server's certificate.
  */
-export async function gateway({ node, colour, balancers, users, routes = [], proxy, addresses = ['127.0.0.1'], trusted = [], media = {}, limits = {}, turn = () => ({}), tls } = {}) {
+export async function gateway({ node, colour, colourPath, balancers, users, routes = [], proxy, addresses = ['127.0.0.1'], trusted = [], media = {}, limits = {}, turn = () => ({}), tls } = {}) {
   const binary = program('webrtc-sip-gateway', process.env.GATEWAY);
   const http = await freePort();
   const metrics = await freePort();
@@ -64,7 +65,7 @@ export async function gateway({ node, colour, balancers, users, routes = [], pro
   const rtp = await freePorts(200);
   const turnSettings = { listen: [`127.0.0.1:${turnPort}`], ...turn(turnPort) };
   const file = path.join(temporaryFolder('gateway'), 'gateway.toml');
-  writeFileSync(file, configuration({ node, colour, balancers, users, http, metrics, sip, rtp, addresses, trusted, routes, proxy, media, turn: turnSettings, tls, limits }));
+  writeFileSync(file, configuration({ node, colour, colourPath, balancers, users, http, metrics, sip, rtp, addresses, trusted, routes, proxy, media, turn: turnSettings, tls, limits }));
   const child = new ChildProcess('gateway', binary, ['--config', file], { env: { WSG_LOG__LEVEL: process.env.GATEWAY_LOG ?? 'info', WSG_SHUTDOWN__UNREADY_SECONDS: '0' } });
   const url = `http://127.0.0.1:${http}`;
   const get = (where) => fetch(`${url}${where}`, { signal: AbortSignal.timeout(2_000) });

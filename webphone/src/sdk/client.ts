@@ -7,7 +7,7 @@ import { defaultAudioConstraints, Microphone, type GetUserMedia } from './media'
 import { PollingTransport } from './polling';
 import type { CallSummary, Method, Methods, Notification, SignInResult } from './protocol';
 import { Sequence } from './sequence';
-import type { Transport, TransportFactory, TransportKind } from './transport';
+import { endpoint, type Transport, type TransportFactory, type TransportKind } from './transport';
 import { WebSocketTransport } from './websocket';
 
 const OPEN_TIMEOUT_MS = 4000;
@@ -213,22 +213,31 @@ export class GatewayClient extends Emitter<ClientEvents> {
     first: (connection: Connection) => Promise<SignInResult>,
   ): Promise<{ connection: Connection; result: SignInResult }> {
     let failure: unknown = new LinkError('unreachable', 'The gateway cannot be reached.');
-    for (let step = 0; step < this.#urls.length; step++) {
-      const index = (this.#urlIndex + step) % this.#urls.length;
+    const own = token === undefined ? undefined : this.#signIn?.path;
+    let answered = false;
+    for (const [step, { index, path }] of this.#places(own).entries()) {
+      // Without its path a balancer takes us for a newcomer, and may give us another gateway's cookie. While there is a call, that is
+      // for when somebody answers in our own gateway's place.
+      if (own && step === 1 && this.#calls.size > 0 && !answered) continue;
+      const url = this.#urls[index] ?? '';
       for (const kind of this.#kinds()) {
-        const connection = this.#makeConnection(epoch, kind, this.#urls[index] ?? '');
+        const connection = this.#makeConnection(epoch, kind, endpoint(url, path).href);
         connection.transport.authorize(token, () => this.#sequence.last);
         try {
           await connection.open(OPEN_TIMEOUT_MS);
           const result = await first(connection);
           if (epoch !== this.#epoch) throw new LinkError('closed', 'Signed out meanwhile.');
           connection.transport.authorize(result.token ?? token, () => this.#sequence.last);
+          // Found again without the path means that the path led nowhere.
+          const home = token !== undefined && !path ? '' : (result.path ?? '');
+          connection.transport.moveTo(endpoint(url, home).href);
           this.#urlIndex = index;
           this.#preferred = kind;
-          return { connection, result };
+          return { connection, result: { ...result, path: home } };
         } catch (error) {
           connection.close();
           if (epoch !== this.#epoch) throw error;
+          answered ||= error instanceof LinkError && error.status !== undefined;
           const stranger = token !== undefined && step > 0;
           // Another gateway may be about to take our calls over: that it doesn't know us yet is no reason to end them.
           const notYet = stranger && this.#calls.size > 0 && error instanceof GatewayError && error.reason === 'not_signed_in';
@@ -242,6 +251,12 @@ export class GatewayClient extends Emitter<ClientEvents> {
       }
     }
     throw failure;
+  }
+
+  /** Where to look for a gateway, in order: first where our own said that it would be, if it did. */
+  #places(own: string | undefined): Array<{ index: number; path: string }> {
+    const places = this.#urls.map((_, step) => ({ index: (this.#urlIndex + step) % this.#urls.length, path: '' }));
+    return own ? [{ index: this.#urlIndex, path: own }, ...places] : places;
   }
 
   #kinds(): TransportKind[] {

@@ -5,7 +5,7 @@ import { endpoint, parseMessage, type Transport, type TransportHandlers } from '
 /** `POST /v1/rpc` for requests, `GET /v1/events?after=N` for notifications; the token goes in a header. */
 export class PollingTransport implements Transport {
   readonly kind = 'polling';
-  readonly #base: string;
+  #base: string;
   readonly #fetch: typeof fetch;
   readonly #abort = new AbortController();
   #handlers: TransportHandlers | undefined;
@@ -28,6 +28,10 @@ export class PollingTransport implements Transport {
   authorize(token: string | undefined, after: () => number): void {
     this.#token = token;
     this.#after = after;
+  }
+
+  moveTo(base: string): void {
+    this.#base = base;
   }
 
   /**

@@ -47,6 +47,8 @@ export interface SignInResult {
   resumeWindowMs: number;
   iceServers: RTCIceServer[];
   calls: CallSummary[];
+  /** Where this gateway is from now on, relative to the base URL. */
+  path?: string;
 }
 
 /** Every method: what it takes and what it gives back. */

@@ -21,6 +21,8 @@ export interface Transport {
   send(request: RpcRequest): void;
   /** The token and the last notification seen; a WebSocket needs but to know that there is a token, before it opens. */
   authorize(token: string | undefined, after: () => number): void;
+  /** Further requests go to this base URL. */
+  moveTo(base: string): void;
   /** From now on notifications are wanted. */
   listen(): void;
   close(): void;

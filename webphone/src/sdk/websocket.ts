@@ -53,6 +53,10 @@ export class WebSocketTransport implements Transport {
     if (token !== undefined) this.#url.searchParams.set('resume', '1');
   }
 
+  moveTo(): void {
+    // It stays connected to the same gateway.
+  }
+
   listen(): void {
     // Notifications come by themselves.
   }

@@ -38,6 +38,8 @@ pub struct GatewayConfig {
     pub product: String,
     /// Domain of our users' addresses where no proxy is configured, and the host in `From`.
     pub domain: String,
+    /// Under which path clients find this instance once they are signed in, relative to the URL that they signed in at.
+    pub client_path: Option<String>,
     /// Timer T1 of SIP (RFC 3261 section 17.1.1.1); T2 and T4 keep their ratio to it.
     pub sip_t1: Duration,
     /// How long a call may ring.
@@ -101,6 +103,7 @@ impl Default for GatewayConfig {
             sip_codecs: vec![CodecKind::Pcmu, CodecKind::Pcma, CodecKind::Opus],
             product: concat!("webrtc-sip-gateway/", env!("CARGO_PKG_VERSION")).to_owned(),
             domain: "localhost".to_owned(),
+            client_path: None,
             sip_t1: Duration::from_millis(500),
             ring_timeout: Duration::from_secs(60),
             resume_window: Duration::from_secs(30),

@@ -176,7 +176,7 @@ impl Gateway {
     fn describe_sign_in(&self, now: Instant, id: SignInId) -> Value {
         let Some(sign_in) = self.clients.get(id) else { return json!({}) };
         let calls: Vec<Value> = sign_in.calls.iter().filter_map(|leg| self.describe_call(*leg)).collect();
-        json!({
+        let mut told = json!({
             "user": sign_in.identity.user,
             "displayName": sign_in.identity.display_name,
             "expiresInMs": millis(self.clients.remaining(now, id)),
@@ -185,7 +185,11 @@ impl Gateway {
             "resumeWindowMs": millis(self.config.resume_window),
             "iceServers": self.ice_servers(&sign_in.identity.user),
             "calls": calls,
-        })
+        });
+        if let Some(path) = &self.config.client_path {
+            told["path"] = path.as_str().into();
+        }
+        told
     }
 
     /// Ends a sign-in and its calls. `error` closes its links; without one they stay open.

@@ -21,6 +21,11 @@
 - name: WSG_HTTP__ALLOWED_ORIGINS
   value: {{ join "," . | quote }}
 {{- end }}
+{{- /* The path that the cutover has a route for. */ -}}
+{{- if eq .Values.deployment.type "gateway" }}
+- name: WSG_HTTP__COLOUR_PATH
+  value: "true"
+{{- end }}
 - name: WSG_METRICS__LISTEN
   value: 0.0.0.0:10052
 - name: WSG_SIP__LISTEN

@@ -1,13 +1,22 @@
-{{- /* Which colour answers for which host: the active one, and for tests the other. A release with everything has one. */ -}}
+{{- /* Which colour answers for which hosts and paths: the active one, and for tests the other. Under the path that it tells
+       its pages a colour has its own sign-ins' requests, whichever is active. A release with everything has one colour. */ -}}
 {{- define "webrtc.routes" -}}
-{{- $domain := .Values.deployment.ingress.domain -}}
-{{- $routes := dict (printf "webrtc.%s" $domain) (include "webrtc.colour" .) -}}
+{{- $live := printf "webrtc.%s" .Values.deployment.ingress.domain -}}
+{{- $test := printf "webrtc-test.%s" .Values.deployment.ingress.domain -}}
+{{- $routes := list (dict "name" "webrtc" "hosts" (list $live) "path" "/" "colour" (include "webrtc.colour" .)) -}}
 {{- if eq .Values.deployment.type "cutover" -}}
-{{- $routes = set $routes (printf "webrtc-test.%s" $domain) (include "webrtc.otherColour" .) -}}
+{{- $routes = append $routes (dict "name" "webrtc-test" "hosts" (list $test) "path" "/" "colour" (include "webrtc.otherColour" .)) -}}
+{{- range list "blue" "green" -}}
+{{- $routes = append $routes (dict "name" (printf "webrtc-%s" .) "hosts" (list $live $test) "path" (printf "/%s/v1" .) "colour" .) -}}
+{{- end -}}
 {{- end -}}
 {{ toJson $routes }}
 {{- end -}}
 
 {{- define "webrtc.hosts" -}}
-{{ include "webrtc.routes" . | fromJson | keys | sortAlpha | toJson }}
+{{- $hosts := list -}}
+{{- range include "webrtc.routes" . | fromJsonArray -}}
+{{- $hosts = concat $hosts .hosts -}}
+{{- end -}}
+{{ $hosts | uniq | sortAlpha | toJson }}
 {{- end -}}
