@@ -121,7 +121,8 @@ async fn signalling_is_under_the_colour_as_well_where_that_is_wanted() {
     assert!(upgrade(blue.http, "/blue/v1/ws", "").await.starts_with("http/1.1 101"));
     let stranger = "Origin: https://evil.example.com\r\n";
     assert!(upgrade(blue.http, "/blue/v1/ws", stranger).await.starts_with("http/1.1 403"));
-    let preflight = "OPTIONS /blue/v1/rpc HTTP/1.1\r\nOrigin: https://crm.example.com\r\nAccess-Control-Request-Method: POST";
+    let preflight =
+        "OPTIONS /blue/v1/rpc HTTP/1.1\r\nOrigin: https://crm.example.com\r\nAccess-Control-Request-Method: POST";
     assert!(http(blue.http, preflight, "").await.contains("access-control-allow-origin: https://crm.example.com"));
     let json = "POST /blue/v1/rpc HTTP/1.1\r\nContent-Type: application/json";
     assert!(http(blue.http, json, &"x".repeat(70_000)).await.starts_with("HTTP/1.1 413"));
