@@ -15,9 +15,9 @@ def output(*command):
 
 def linked_crates(name):
     """The package itself, and each crate that it needs to run (not to be built or tested)."""
-    metadata = json.loads(
-        output("cargo", "metadata", "--format-version=1", "--locked", "--offline", "--filter-platform=x86_64-unknown-linux-gnu")
-    )
+    # What images are built for is what this machine is.
+    host = next(line.removeprefix("host: ") for line in output("rustc", "-vV").splitlines() if line.startswith("host: "))
+    metadata = json.loads(output("cargo", "metadata", "--format-version=1", "--locked", "--offline", f"--filter-platform={host}"))
     packages = {package["id"]: package for package in metadata["packages"]}
     needs = {
         node["id"]: [dep["pkg"] for dep in node["deps"] if any(kind["kind"] is None for kind in dep["dep_kinds"])]
