@@ -29,7 +29,7 @@ pub use start::{Running, check, start};
 
 use config::Config;
 
-/// What a running gateway is told from outside. A reload takes over users and certificates.
+/// What a running gateway is told from outside. A reload takes over what [`Running::reload`] does.
 pub type Order = shell::signals::Order<Config>;
 
 /// Starts a gateway and serves until an order ends it, until nobody is left to give one, or until a part of it breaks.

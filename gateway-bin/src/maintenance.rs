@@ -23,27 +23,32 @@ impl Maintenance {
         Maintenance { control, phase, leaving: Mutex::default() }
     }
 
-    /// Into maintenance, or back from it, where it isn't so already. Balancers have the time of `unready` to notice before
-    /// anybody is refused.
+    /// Up, or in maintenance, where it isn't so already. Balancers have the time of `unready` to notice before anybody is
+    /// refused.
     pub(crate) async fn set(&self, wanted: bool, unready: Duration) {
-        let mut leaving = self.leaving.lock().await;
         match (self.phase.get(), wanted) {
-            (Phase::Up, true) => {
+            (Phase::Starting, false) => self.phase.set(Phase::Up),
+            (Phase::Starting | Phase::Up, true) => {
                 self.phase.set(Phase::Maintenance);
                 tracing::info!("in maintenance: new users and calls are for others");
-                *leaving = Some(tokio::spawn(leave(self.control.clone(), unready)));
+                *self.leaving.lock().await = Some(tokio::spawn(leave(self.control.clone(), unready)));
             }
             (Phase::Maintenance, false) => {
-                if let Some(task) = leaving.take() {
-                    task.abort();
-                    // It was cancelled, or had nothing left to do; either way it sends nothing after what is sent now.
-                    let _ = task.await;
-                }
+                self.cancel().await;
                 let _ = self.control.send(Inside::Undrain).await;
                 self.phase.set(Phase::Up);
                 tracing::info!("in service again");
             }
             _ => {}
+        }
+    }
+
+    /// Whoever is on the way out of service stays; what has been sent to the control task is sent.
+    pub(crate) async fn cancel(&self) {
+        if let Some(task) = self.leaving.lock().await.take() {
+            task.abort();
+            // It was cancelled, or had nothing left to do; either way it sends nothing from now on.
+            let _ = task.await;
         }
     }
 }

@@ -174,7 +174,7 @@ async fn bring_up(
         guesses: Arc::new(std::sync::Mutex::new(Guesses::new(config.limits.wrong_passwords))),
         ended: EndedCalls::default(),
         snapshots: Snapshots::default(),
-        drained: None,
+        drained: Vec::new(),
         broken: None,
     };
     let control_task = tokio::spawn(control.run(inbox));
@@ -191,7 +191,6 @@ async fn bring_up(
     let mut tasks = vec![tokio::spawn(serve_http), tokio::spawn(serve_metrics)];
     tasks.extend(tls.clone().map(|settings| tokio::spawn(settings.watch())));
     tasks.extend(phone.map(|mut phone| tokio::spawn(async move { phone.run().await })));
-    phase.set(Phase::Up);
     let maintenance = Maintenance::new(handle.inside.clone(), phase.clone());
     // Nobody has been sent here yet.
     maintenance.set(config.maintenance, Duration::ZERO).await;
@@ -333,6 +332,7 @@ impl Running {
     /// Takes no new calls from now on. What it returns is done when the last call is over.
     pub async fn drain(&self) -> impl Future<Output = ()> + use<> {
         self.phase.set(Phase::Draining);
+        self.maintenance.cancel().await;
         let (sender, drained) = oneshot::channel();
         let _ = self.control.inside.send(Inside::Drain(sender)).await;
         // An error means that the control task ended, which is as good.
@@ -347,6 +347,7 @@ impl Running {
 
     async fn end(self) -> Result<(), Broken> {
         self.phase.set(Phase::Draining);
+        self.maintenance.cancel().await;
         let _ = self.control.inside.send(Inside::Shutdown).await;
         let ended = match tokio::time::timeout(STOP_TIMEOUT, self.control_task).await {
             Ok(Ok(ended)) => ended,

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use shell::testing::elasticsearch::Elasticsearch;
-use shell::testing::{CertificateFiles, Running, free_port, get, signal, until};
+use shell::testing::{CertificateFiles, ChildGuard, free_port, get, signal, until};
 
 /// Like one with a configuration file, without users.
 fn program(metrics: SocketAddr) -> Command {
@@ -35,7 +35,7 @@ fn metric(address: SocketAddr, name: &str) -> u64 {
 #[test]
 fn the_log_is_json_on_standard_output_and_nothing_is_on_standard_error() {
     let metrics = free_port();
-    let running = Running::of(program(metrics).spawn().expect("the program starts"));
+    let running = ChildGuard::of(program(metrics).spawn().expect("the program starts"));
     until(|| metric(metrics, "wsg_resident_memory_bytes") > 0);
     let (stdout, stderr) = running.end();
     let lines: Vec<Value> =
@@ -53,7 +53,7 @@ fn the_log_is_json_on_standard_output_and_nothing_is_on_standard_error() {
 #[test]
 fn lines_that_standard_output_does_not_take_are_counted_and_that_is_said_once() {
     let (full, metrics) = (File::create("/dev/full").expect("Linux has it"), free_port());
-    let running = Running::of(program(metrics).stdout(full).spawn().expect("the program starts"));
+    let running = ChildGuard::of(program(metrics).stdout(full).spawn().expect("the program starts"));
     until(|| metric(metrics, "wsg_lost_log_lines_total") >= 2);
     let (_, stderr) = running.end();
     let said = stderr.lines().filter(|line| line.starts_with("standard output: ") && line.contains("lines are lost"));
@@ -80,7 +80,7 @@ fn lines_wait_for_the_right_key_and_authority_which_files_bring_while_the_progra
         .env("WSG_LOG__ELASTICSEARCH__BATCH_SECONDS", "1")
         .spawn()
         .expect("the program starts");
-    let running = Running::of(child);
+    let running = ChildGuard::of(child);
     until(|| metric(metrics, "wrtc_system_error{type=\"es_errors\"}") >= 2);
     assert_eq!(metric(metrics, "wrtc_system_error{type=\"es\"}"), 0, "it is reached");
     assert!(server.documents().is_empty() && metric(metrics, "wsg_elasticsearch_queue_bytes") > 0);
@@ -94,7 +94,7 @@ fn lines_wait_for_the_right_key_and_authority_which_files_bring_while_the_progra
     // The old authority isn't that of the new certificate.
     until(|| server.documents().len() > before);
     server.go_down();
-    signal(running.child(), "-HUP");
+    running.signal("-HUP");
     until(|| metric(metrics, "wrtc_system_error{type=\"es\"}") == 1);
     let (stdout, stderr) = running.end();
     assert_eq!(stdout, "", "lines have one place");
@@ -119,7 +119,7 @@ fn a_standard_error_that_takes_nothing_stops_no_lines() {
         .stderr(full)
         .spawn()
         .expect("the program starts");
-    let running = Running::of(child);
+    let running = ChildGuard::of(child);
     until(|| metric(metrics, "wsg_elasticsearch_unreachable") == 1);
     server.come_up(None);
     until(|| server.has("started"));

@@ -3,6 +3,7 @@
 mod common;
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use common::client::{Client, answer_to, credentials, offer, reason};
 use common::metrics::Metrics;
@@ -27,7 +28,8 @@ impl File {
     }
 
     fn start(&self, unready_seconds: &str) -> Process {
-        let variables = [("WSG_SHUTDOWN__UNREADY_SECONDS", unready_seconds)];
+        let variables =
+            [("WSG_SHUTDOWN__UNREADY_SECONDS", unready_seconds), ("WSG_SHUTDOWN__INTERRUPT_DRAIN_SECONDS", "3600")];
         Process::start(&["--config", &self.0.path("gateway.toml")], &variables)
     }
 }
@@ -105,6 +107,25 @@ async fn balancers_have_time_and_a_change_of_mind_comes_to_nothing() {
     gateway.signal("-TERM");
     until(|| gateway.log.says("not ready any more"));
     gateway.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_end_on_the_way_out_of_service_waits_for_calls_as_ever() {
+    let mut file = File::new("wsg-maintenance-end", false);
+    let gateway = file.start("1");
+    let mut caller = Client::sign_in(gateway.http, "1001").await;
+    let _callee = Client::sign_in(gateway.http, "1002").await;
+    let call = caller.request("call.create", json!({ "to": "1002", "sdp": offer() })).await["result"]["callId"].clone();
+    file.say(true);
+    until(|| gateway.log.says("in maintenance"));
+    gateway.signal("-INT");
+    // A second after that it would be out of service, which is over now.
+    until(|| gateway.log.says("draining"));
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert!(!gateway.log.says("nobody is left"));
+    let ended = caller.request("call.hangup", json!({ "callId": call })).await;
+    assert!(ended["result"].is_object(), "the call was there: {ended}");
+    until(|| gateway.log.says("nobody is left"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -31,19 +31,19 @@ pub fn output(command: &mut Command) -> (Option<i32>, String, String) {
 }
 
 /// Sends a signal by its name, `-TERM`.
-pub fn signal(child: &Child, name: &str) {
+fn signal(child: &Child, name: &str) {
     let status = Command::new("kill").args([name, &child.id().to_string()]).status().expect("kill exists");
     assert!(status.success());
 }
 
 /// A program that runs, and doesn't outlive the test.
 #[derive(Debug)]
-pub struct Running(Option<Child>);
+pub struct ChildGuard(Option<Child>);
 
-impl Running {
+impl ChildGuard {
     /// Of a program that was started.
     pub fn of(child: Child) -> Self {
-        Running(Some(child))
+        ChildGuard(Some(child))
     }
 
     /// Its process.
@@ -51,19 +51,29 @@ impl Running {
         self.0.as_ref().expect("it runs")
     }
 
+    /// Sends it a signal by its name, `-TERM`.
+    pub fn signal(&self, name: &str) {
+        signal(self.child(), name);
+    }
+
+    /// Waits for its end.
+    pub fn exit_code(mut self) -> Option<i32> {
+        exit_code(self.0.take().expect("it runs"))
+    }
+
     /// Ends it by SIGTERM, which has to go well; what it has said on standard output and standard error, where they are piped.
     pub fn end(mut self) -> (String, String) {
-        signal(self.child(), "-TERM");
-        let mut child = self.0.take().expect("it runs");
+        self.signal("-TERM");
+        let child = self.0.as_mut().expect("it runs");
         let (stdout, stderr) = (read(child.stdout.take()), read(child.stderr.take()));
-        let code = exit_code(child);
+        let code = self.exit_code();
         let [stdout, stderr] = [stdout, stderr].map(|said| said.join().expect("it is text"));
         assert_eq!(code, Some(0), "{stderr}");
         (stdout, stderr)
     }
 }
 
-impl Drop for Running {
+impl Drop for ChildGuard {
     fn drop(&mut self) {
         if let Some(mut child) = self.0.take() {
             // Dead or not: nothing shall be left of it.
@@ -110,25 +120,37 @@ pub fn until(mut holds: impl FnMut() -> bool) {
 
 /// What a program has logged so far.
 #[derive(Clone, Debug)]
-pub struct Log(Arc<Mutex<Vec<String>>>);
+pub struct Log {
+    lines: Arc<Mutex<Vec<String>>>,
+    /// None when it was waited for.
+    reader: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
 
 impl Log {
     /// Of a program whose standard output is piped; it is read until it ends.
     pub fn of(child: &mut Child) -> Self {
         let stdout = BufReader::new(child.stdout.take().expect("it is piped"));
-        let log = Log(Arc::default());
-        let lines = log.0.clone();
-        std::thread::spawn(move || {
+        let lines: Arc<Mutex<Vec<String>>> = Arc::default();
+        let heard = lines.clone();
+        let reader = std::thread::spawn(move || {
             for line in stdout.lines().map_while(Result::ok) {
-                lines.lock().expect("nobody panics with it").push(line);
+                heard.lock().expect("nobody panics with it").push(line);
             }
         });
-        log
+        Log { lines, reader: Arc::new(Mutex::new(Some(reader))) }
+    }
+
+    /// Everything, of a program that has ended.
+    pub fn to_the_end(&self) -> String {
+        if let Some(reader) = self.reader.lock().expect("nobody panics with it").take() {
+            reader.join().expect("it has no reason to panic");
+        }
+        self.lines_with("").join("\n")
     }
 
     /// The lines with these words.
     pub fn lines_with(&self, words: &str) -> Vec<String> {
-        let lines = self.0.lock().expect("nobody panics with it");
+        let lines = self.lines.lock().expect("nobody panics with it");
         lines.iter().filter(|line| line.contains(words)).cloned().collect()
     }
 
@@ -177,7 +199,7 @@ pub fn scrape_cost(process: u32, listen: SocketAddr) -> (Duration, usize) {
 }
 
 /// Waits for the end; kills it when it takes too long.
-pub fn exit_code(mut child: Child) -> Option<i32> {
+fn exit_code(mut child: Child) -> Option<i32> {
     let begun = Instant::now();
     while begun.elapsed() < PATIENCE {
         if let Some(status) = child.try_wait().expect("it is our child") {

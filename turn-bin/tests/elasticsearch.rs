@@ -11,14 +11,14 @@ use common::client::Client;
 use common::metric;
 use serde_json::Value;
 use shell::testing::elasticsearch::{Elasticsearch, Whim};
-use shell::testing::{Running, free_port, get, output, until};
+use shell::testing::{ChildGuard, free_port, get, output, until};
 
 /// A program that ships its log, and the folder where lines wait.
 struct Program {
     folder: PathBuf,
     listen: SocketAddr,
     http: SocketAddr,
-    running: Option<Running>,
+    running: Option<ChildGuard>,
 }
 
 impl Program {
@@ -48,7 +48,7 @@ impl Program {
     /// Starts it, and waits until it can be asked.
     fn start(&mut self, mut command: Command) {
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
-        self.running = Some(Running::of(child));
+        self.running = Some(ChildGuard::of(child));
         until(|| self.is_ready());
     }
 

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use common::Echo;
 use common::client::Client;
 use serde_json::Value;
-use shell::testing::{exit_code, signal};
+use shell::testing::ChildGuard;
 
 /// A call every six minutes; each time the browser makes an allocation that the call uses, and another one, over TCP or
 /// TLS, that it doesn't.
@@ -29,6 +29,7 @@ fn an_agent_hour_fits_its_budget() {
         .spawn()
         .expect("the program starts");
     let log = BufReader::new(child.stdout.take().expect("it is piped"));
+    let running = ChildGuard::of(child);
     let mut lines = log.lines().map_while(Result::ok);
     let started = lines.next().expect("it says that it started");
     let started: Value = serde_json::from_str(&started).expect("it is JSON");
@@ -60,6 +61,5 @@ fn an_agent_hour_fits_its_budget() {
     let hour = CALLS * (used.len() + 14 + unused.len() + 2);
     assert!(hour <= BUDGET_BYTES, "{hour} bytes: {used} {unused}");
     println!("{hour} bytes an agent-hour");
-    signal(&child, "-TERM");
-    assert_eq!(exit_code(child), Some(0));
+    running.end();
 }

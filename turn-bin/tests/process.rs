@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use shell::testing::{Log, MountedFiles, check_health, exit_code, output, signal, until};
+use shell::testing::{ChildGuard, Log, MountedFiles, check_health, output, until};
 
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_webrtc-sip-turn"));
@@ -70,11 +70,12 @@ fn a_first_signal_drains_and_no_allocation_means_the_end() {
         command.args(["--secret", "s"]).envs(environment).stdout(Stdio::piped());
         let mut child = command.spawn().expect("the program starts");
         let log = Log::of(&mut child);
+        let running = ChildGuard::of(child);
         until(|| log.says("TURN server started"));
-        signal(&child, "-HUP");
+        running.signal("-HUP");
         until(|| log.says("configuration reloaded"));
-        signal(&child, name);
-        assert_eq!(exit_code(child), Some(0), "{name}");
+        running.signal(name);
+        assert_eq!(running.exit_code(), Some(0), "{name}");
     }
 }
 
@@ -128,14 +129,14 @@ fn a_secret_in_a_file_is_read_again_when_the_file_changes() {
 
     let mut child = program().args(arguments).stdout(Stdio::piped()).spawn().expect("the program starts");
     let log = Log::of(&mut child);
+    let running = ChildGuard::of(child);
     until(|| log.says("TURN server started"));
     std::fs::remove_file(&file).expect("it is ours");
     until(|| log.says("the configuration wasn't reloaded"));
     assert!(!log.says("configuration reloaded"), "what was there stays");
     std::fs::write(&file, "second\n").expect("there is room");
     until(|| log.says("configuration reloaded"));
-    signal(&child, "-TERM");
-    assert_eq!(exit_code(child), Some(0));
+    running.end();
     std::fs::remove_file(&file).expect("it is ours");
 }
 
@@ -150,6 +151,7 @@ fn a_configuration_file_is_read_again_when_it_changes_and_a_bad_one_is_refused_o
         .spawn()
         .expect("the program starts");
     let log = Log::of(&mut child);
+    let running = ChildGuard::of(child);
     until(|| log.says("TURN server started"));
     files.mount(&[("turn.toml", "users = 5\n")]);
     let refused = "the configuration wasn't reloaded error=users: ";
@@ -159,6 +161,5 @@ fn a_configuration_file_is_read_again_when_it_changes_and_a_bad_one_is_refused_o
     assert_eq!((log.lines_with(refused).len(), log.says("configuration reloaded")), (1, false));
     files.mount(&[("turn.toml", &user("second"))]);
     until(|| log.says("configuration reloaded"));
-    signal(&child, "-TERM");
-    assert_eq!(exit_code(child), Some(0));
+    running.end();
 }

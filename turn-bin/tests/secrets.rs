@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use common::PATIENCE;
 use common::client::Client;
-use shell::testing::{Log, MountedFiles, Running, free_port, output, until};
+use shell::testing::{ChildGuard, Log, MountedFiles, free_port, output, until};
 use webrtc_sip_core::turn::time_limited_credentials;
 
 const FILE: &str = r#"
@@ -54,7 +54,7 @@ fn secrets_are_not_logged_at_any_level_nor_printed() {
 
     let mut child = program().stdout(Stdio::piped()).spawn().expect("the program starts");
     let log = Log::of(&mut child);
-    let running = Running::of(child);
+    let running = ChildGuard::of(child);
     until(|| log.says("TURN server started"));
     let in_an_hour = SystemTime::UNIX_EPOCH.elapsed().expect("the clock is right").as_secs() + 3600;
     let (guest, credential) = time_limited_credentials("Shared-Secret", "guest", in_an_hour);
@@ -71,7 +71,7 @@ fn secrets_are_not_logged_at_any_level_nor_printed() {
     }
     assert_eq!([list(http, "Wrong-Token"), list(http, "Admin-Token-Of-16")], ["403", "200"]);
     running.end();
-    let lines = log.lines_with("").join("\n");
+    let lines = log.to_the_end();
     assert!(lines.contains("DEBUG allocation ended"), "more than usual is logged: {lines}");
     for secret in SECRETS.into_iter().chain(["Wrong-Password", "Wrong-Token", &credential]) {
         assert!(!lines.contains(secret), "{secret}: {lines}");

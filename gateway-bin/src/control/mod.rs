@@ -147,8 +147,8 @@ pub(crate) struct Control {
     pub(crate) ended: EndedCalls,
     /// Who waits for calls to be written down.
     pub(crate) snapshots: Snapshots,
-    /// Whoever asked last for `Drain`, until that is done.
-    pub(crate) drained: Option<oneshot::Sender<()>>,
+    /// Who asked for `Drain`, until that is done.
+    pub(crate) drained: Vec<oneshot::Sender<()>>,
     /// Which part ended unasked.
     pub(crate) broken: Option<Broken>,
 }
@@ -256,7 +256,7 @@ impl Control {
             }
             GatewayEvent::Proxy(news) => telemetry::log_proxy(news),
             GatewayEvent::Drained => {
-                if let Some(drained) = self.drained.take() {
+                for drained in self.drained.drain(..) {
                     // Nobody waits when the drain was cut short.
                     let _ = drained.send(());
                 }
@@ -286,11 +286,11 @@ impl Control {
             Inside::Users(users) => self.users = users,
             Inside::TurnAccess(turn) => self.gateway.handle_turn_access(now, turn),
             Inside::Drain(drained) => {
-                self.drained = Some(drained);
+                self.drained.push(drained);
                 self.gateway.handle_drain(now);
             }
             Inside::Undrain => {
-                self.drained = None;
+                self.drained.clear();
                 self.gateway.handle_undrain(now);
             }
             Inside::Shutdown => self.gateway.handle_shutdown(now),

@@ -13,7 +13,7 @@ use crate::media::WorkerStats;
 /// Writes all of them.
 pub(super) fn write(page: &mut Exposition, stats: &ControlStats, phase: Phase) {
     let in_maintenance = u64::from(phase == Phase::Maintenance);
-    page.single(Kind::Gauge, "wsg_in_maintenance", "1 while the configuration says so.", in_maintenance);
+    page.single(Kind::Gauge, "wsg_in_maintenance", "1 while it is in maintenance, and not ending.", in_maintenance);
     process(page, stats);
     control(page, stats);
     media(page, stats);

@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
-use shell::testing::{Log, Running, signal, until};
+use shell::testing::{ChildGuard, Log, signal, until};
 
 /// A gateway in a process of its own, on free ports.
 pub(crate) struct Process {
-    running: Running,
+    running: ChildGuard,
     pub(crate) http: SocketAddr,
     pub(crate) metrics: SocketAddr,
     pub(crate) sip: SocketAddr,
@@ -40,7 +40,7 @@ impl Process {
         until(|| !started().is_empty());
         let line = started().remove(0);
         let (http, metrics, sip) = (address(&line, "http"), address(&line, "metrics"), address(&line, "sip"));
-        Process { running: Running::of(child), http, metrics, sip, log }
+        Process { running: ChildGuard::of(child), http, metrics, sip, log }
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -49,7 +49,7 @@ impl Process {
 
     /// Sends a signal by its name, `-TERM`.
     pub(crate) fn signal(&self, name: &str) {
-        signal(self.running.child(), name);
+        self.running.signal(name);
     }
 
     pub(crate) fn stop(self) {

@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Debug, thiserror::Error)]
 pub enum NotReady {
     /// It says so.
-    #[error("{0}: not ready: it starts, drains, or is in maintenance")]
+    #[error("{0}: not ready: it starts, drains, or is out of service")]
     Said(SocketAddr),
     /// Somebody else seems to be there.
     #[error("{0}: answers {1}")]

@@ -71,14 +71,9 @@ impl LogFile {
                 self.open.insert(open)
             }
         };
-        let written = open.file.write_all(line);
-        if written.is_err() {
-            // A volume that gets full takes part of a line, which the next one must not follow.
-            open.file.set_len(open.bytes)?;
-        } else {
-            open.bytes += line.len() as u64;
-        }
-        written
+        write_whole(&open.file, line)?;
+        open.bytes += line.len() as u64;
+        Ok(())
     }
 
     fn rotate(&self, now: SystemTime) -> io::Result<()> {
@@ -109,6 +104,26 @@ impl LogFile {
         let entries = fs::read_dir(&self.folder)?.filter_map(|entry| Some(entry.ok()?.path()));
         Ok(entries.filter(ours).collect())
     }
+}
+
+/// The whole line or nothing: a volume that gets full takes part of one, which the next must not follow.
+fn write_whole(mut file: &File, line: &[u8]) -> io::Result<()> {
+    let mut taken = 0;
+    while taken < line.len() {
+        match file.write(&line[taken..]) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(bytes) => taken += bytes,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => {
+                if let Ok(about) = file.metadata() {
+                    // Where even that fails, one line is torn.
+                    let _ = file.set_len(about.len().saturating_sub(taken as u64));
+                }
+                return Err(error);
+            }
+        }
+    }
+    Ok(())
 }
 
 impl Sink for LogFile {

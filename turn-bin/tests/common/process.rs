@@ -5,11 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use shell::testing::{Running, cpu_of};
+use shell::testing::{ChildGuard, cpu_of};
 
 /// A server in a process of its own, so that what it takes is its own.
 pub(crate) struct Process {
-    running: Running,
+    running: ChildGuard,
     pub(crate) listen: SocketAddr,
     pub(crate) http: SocketAddr,
 }
@@ -44,7 +44,7 @@ impl Process {
         });
         let addresses: Vec<_> = ports.map(|port| SocketAddr::new(ip, port)).collect();
         let [listen, http] = addresses[..] else { panic!("two addresses in {line:?}") };
-        Process { running: Running::of(child), listen, http }
+        Process { running: ChildGuard::of(child), listen, http }
     }
 
     pub(crate) fn id(&self) -> u32 {
