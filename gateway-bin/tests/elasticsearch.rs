@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use shell::testing::elasticsearch::Elasticsearch;
-use shell::testing::{CertificateFiles, ChildGuard, free_port, get, signal, until};
+use shell::testing::{CertificateFiles, ChildGuard, free_port, get, until};
 
 /// Like one with a configuration file, without users.
 fn program(metrics: SocketAddr) -> Command {

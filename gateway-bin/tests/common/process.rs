@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
-use shell::testing::{ChildGuard, Log, signal, until};
+use shell::testing::{ChildGuard, Log, until};
 
 /// A gateway in a process of its own, on free ports.
 pub(crate) struct Process {
