@@ -232,7 +232,7 @@ test('a path that leads nowhere any more is left: for a new sign-in at once, wit
     await client.signIn('1001', 'pw');
     if (inCall) gateway.last.notify(1, 'call.incoming', incoming('c1'));
     gateway.path = 'green/';
-    gateway.gone.add('http://gw/blue/');
+    gateway.refused.set('http://gw/blue/', 404);
     gateway.script = (request, transport) => (request.method === 'session.resume' ? refusal('not_signed_in') : gateway.answer(request, transport));
     gateway.last.break();
     await clock.advance(inCall ? 25_000 : 0);
@@ -243,31 +243,76 @@ test('a path that leads nowhere any more is left: for a new sign-in at once, wit
 });
 
 test('a call is not risked at another gateway while its own may only be out of reach', async () => {
-  const { client, gateway, clock } = make();
-  gateway.path = 'blue/';
-  await client.signIn('1001', 'pw');
-  gateway.last.notify(1, 'call.incoming', incoming('c1'));
-  gateway.calls = [ringing];
-  gateway.down.add('http://gw/blue/');
-  gateway.last.break();
-  await clock.advance(10_000);
-  gateway.down.clear();
-  await clock.advance(3000);
-  assert.deepEqual([client.state, client.calls.length], ['signedIn', 1]);
-  assert.deepEqual([...new Set(gateway.transports.slice(1).map(({ url }) => url))], ['http://gw/blue/']);
+  for (const status of [undefined, 502, 503, 504]) {
+    const { client, gateway, clock } = make();
+    gateway.path = 'blue/';
+    await client.signIn('1001', 'pw');
+    gateway.last.notify(1, 'call.incoming', incoming('c1'));
+    gateway.calls = [ringing];
+    if (status === undefined) gateway.down.add('http://gw/blue/');
+    else gateway.refused.set('http://gw/blue/', status);
+    gateway.last.break(status);
+    await clock.advance(10_000);
+    assert.equal(client.state, 'reconnecting');
+    gateway.down.clear();
+    gateway.refused.clear();
+    await clock.advance(3000);
+    assert.deepEqual([client.state, client.calls.length], ['signedIn', 1]);
+    assert.deepEqual([...new Set(gateway.transports.slice(1).map(({ url }) => url))], ['http://gw/blue/'], `status ${status}`);
+  }
 });
 
-test('where a balancer knows no such path, the sign-in goes on without it', async () => {
+test('where a balancer knows no such path, the sign-in goes on without it, and each resume tries the path first', async () => {
   const { client, gateway, clock, states } = make({ transport: 'polling' });
   gateway.path = 'blue/';
   await client.signIn('1001', 'pw');
   gateway.last.notify(1, 'call.incoming', incoming('c1'));
   gateway.calls = [ringing];
-  gateway.gone.add('http://gw/blue/');
+  gateway.refused.set('http://gw/blue/', 404);
   gateway.last.break(404);
   await clock.advance(60_000);
   assert.deepEqual(states, ['connecting', 'signedIn', 'reconnecting', 'signedIn']);
   assert.deepEqual([base(gateway), client.calls.length], ['http://gw/', 1]);
+  gateway.refused.clear();
+  gateway.last.break();
+  await clock.advance(0);
+  assert.deepEqual([client.state, gateway.last.url, base(gateway)], ['signedIn', 'http://gw/blue/', 'http://gw/blue/']);
+});
+
+test('over WebSockets alone, which see no status, a call is looked for without the path too', async () => {
+  const { client, gateway, clock } = make({ transport: 'websocket' });
+  gateway.path = 'blue/';
+  await client.signIn('1001', 'pw');
+  gateway.last.notify(1, 'call.incoming', incoming('c1'));
+  gateway.calls = [ringing];
+  gateway.refused.set('http://gw/blue/', 404);
+  gateway.last.break();
+  await clock.advance(0);
+  assert.deepEqual(gateway.transports.slice(1).map(({ url }) => url), ['http://gw/blue/', 'http://gw/']);
+  assert.deepEqual([client.state, client.calls.length], ['signedIn', 1]);
+});
+
+test('whoever takes a sign-in over is found under the path that it tells', async () => {
+  for (const { urls, path, home } of [
+    { urls: ['http://one/', 'http://two/'], path: 'green/', home: 'http://two/green/' },
+    { urls: ['http://one/', 'http://two/'], path: 'blue/', home: 'http://two/blue/' },
+    { urls: ['http://one/'], path: 'green/', home: 'http://one/green/' },
+  ]) {
+    const { client, gateway, clock } = make({ urls, transport: 'polling' });
+    gateway.path = 'blue/';
+    await client.signIn('1001', 'pw');
+    gateway.last.notify(1, 'call.incoming', incoming('c1'));
+    gateway.calls = [ringing];
+    gateway.path = path;
+    gateway.refused.set('http://one/blue/', 404);
+    if (urls.length > 1) gateway.down.add('http://one/');
+    gateway.last.break();
+    await clock.advance(0);
+    assert.deepEqual([client.state, base(gateway), client.calls.length], ['signedIn', home, 1]);
+    gateway.last.break();
+    await clock.advance(0);
+    assert.deepEqual([client.state, gateway.last.url, client.calls.length], ['signedIn', home, 1]);
+  }
 });
 
 test('the name stays while a gateway that is gone is waited for', async () => {

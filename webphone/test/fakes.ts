@@ -76,7 +76,7 @@ export class FakeTransport implements Transport {
     if (this.#gateway.down.has(this.kind) || this.#gateway.down.has(this.url)) {
       throw new LinkError('unreachable', 'down');
     }
-    if (this.#gateway.gone.has(this.url) && this.kind === 'websocket') throw new LinkError('unreachable', 'gone');
+    if (this.#gateway.refused.has(this.url) && this.kind === 'websocket') throw new LinkError('unreachable', 'refused');
     this.handlers = handlers;
   }
 
@@ -90,7 +90,8 @@ export class FakeTransport implements Transport {
 
   send(request: RpcRequest): void {
     this.sent.push(request);
-    if (this.#gateway.gone.has(this.base)) return this.break(503);
+    const status = this.#gateway.refused.get(this.base);
+    if (status !== undefined) return this.break(status);
     void Promise.resolve().then(() => {
       const answer = this.#gateway.script(request, this);
       if (answer) this.deliver({ jsonrpc: '2.0', id: request.id, ...answer });
@@ -129,8 +130,8 @@ export class FakeGateway {
   readonly transports: FakeTransport[] = [];
   /** Kinds and URLs that cannot be reached. */
   readonly down = new Set<string>();
-  /** URLs at which a proxy says that nobody is there; to a WebSocket it can't say so. */
-  readonly gone = new Set<string>();
+  /** URLs at which a balancer answers by itself, and the HTTP status; a WebSocket isn't told. */
+  readonly refused = new Map<string, number>();
   path: string | undefined;
   readonly #extra: Script;
   script: Script = (request, transport) => this.answer(request, transport);

@@ -214,11 +214,12 @@ export class GatewayClient extends Emitter<ClientEvents> {
   ): Promise<{ connection: Connection; result: SignInResult }> {
     let failure: unknown = new LinkError('unreachable', 'The gateway cannot be reached.');
     const own = token === undefined ? undefined : this.#signIn?.path;
-    let answered = false;
+    const seesStatus = this.#kinds().includes('polling');
+    let notFound = false;
     for (const [step, { index, path }] of this.#places(own).entries()) {
       // Without its path a balancer takes us for a newcomer, and may give us another gateway's cookie. While there is a call, that is
-      // for when somebody answers in our own gateway's place.
-      if (own && step === 1 && this.#calls.size > 0 && !answered) continue;
+      // for when nothing has that path: 404, not 503, which may be over in a second. Of a WebSocket that fails a browser tells no status.
+      if (own && step === 1 && this.#calls.size > 0 && seesStatus && !notFound) continue;
       const url = this.#urls[index] ?? '';
       for (const kind of this.#kinds()) {
         const connection = this.#makeConnection(epoch, kind, endpoint(url, path).href);
@@ -228,16 +229,16 @@ export class GatewayClient extends Emitter<ClientEvents> {
           const result = await first(connection);
           if (epoch !== this.#epoch) throw new LinkError('closed', 'Signed out meanwhile.');
           connection.transport.authorize(result.token ?? token, () => this.#sequence.last);
-          // Found again without the path means that the path led nowhere.
-          const home = token !== undefined && !path ? '' : (result.path ?? '');
-          connection.transport.moveTo(endpoint(url, home).href);
+          // Where we were found without the path, and are told that very path again, it leads nowhere as yet: this link stays without it.
+          const leadsNowhere = !path && index === this.#urlIndex && result.path === own;
+          connection.transport.moveTo(endpoint(url, leadsNowhere ? '' : (result.path ?? '')).href);
           this.#urlIndex = index;
           this.#preferred = kind;
-          return { connection, result: { ...result, path: home } };
+          return { connection, result };
         } catch (error) {
           connection.close();
           if (epoch !== this.#epoch) throw error;
-          answered ||= error instanceof LinkError && error.status !== undefined;
+          notFound ||= error instanceof LinkError && error.status === 404;
           const stranger = token !== undefined && step > 0;
           // Another gateway may be about to take our calls over: that it doesn't know us yet is no reason to end them.
           const notYet = stranger && this.#calls.size > 0 && error instanceof GatewayError && error.reason === 'not_signed_in';
