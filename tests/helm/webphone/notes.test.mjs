@@ -8,7 +8,12 @@ import { chart } from './chart.mjs';
 test('the notes say where the page is and where signalling goes', async () => {
   const said = await chart.notes({ 'ingress.tls': [{ hosts: ['webphone.example.com'], secretName: 'tls' }] });
   for (const text of ['https://webphone.example.com/', 'the Service gateways, port 80', `kubectl get pods -n ${NAMESPACE} -l app.kubernetes.io/instance=${RELEASE}`]) assert.ok(said.includes(text), said);
-  assert.doesNotMatch(said, /no TLS|<no value>|%!/);
+  assert.doesNotMatch(said, /no TLS|<no value>|%!|blue/);
+});
+
+test('the notes name the paths of the colours where there are some', async () => {
+  const said = await chart.notes({ 'webphone.webrtcService': 'webrtc-gateway-service' });
+  for (const colour of ['blue', 'green']) assert.ok(said.includes(`under /${colour}/v1, which goes to the Service webrtc-gateway-service-${colour}.\n`), said);
 });
 
 test('the notes warn where there is no TLS', async () => {

@@ -81,6 +81,8 @@ test('Service and Ingress lead to the pods, and signalling to the gateways', asy
   for (const active of [blue, green, gateways('webrtc-gateway-service')]) {
     assert.deepEqual(routed(await chart.render({ 'webphone.webrtcService': active.name })), { ...page, '/v1': active, '/blue/v1': blue, '/green/v1': green });
   }
+  const other = gateways('sip-blue');
+  assert.deepEqual(routed(await chart.render({ 'webphone.webrtcService': other.name })), { ...page, '/v1': other });
 });
 
 /** The Service by path. */
@@ -100,6 +102,18 @@ test('signalling has the cookie that browsers want, the page has none, and polls
   // Two that write one cookie undo each other's work.
   assert.deepEqual(Object.keys(annotations(RELEASE)).filter((name) => /affinity|cookie/.test(name)), []);
   assert.equal(annotations(RELEASE)['nginx.ingress.kubernetes.io/proxy-read-timeout'], nginx('proxy-read-timeout'));
+});
+
+test('a cookie names the same gateway at the Service without a colour and at those with one', async () => {
+  const MODE = 'nginx.ingress.kubernetes.io/affinity-mode';
+  const mode = async (webrtcService, annotations = {}) => {
+    const objects = await chart.render({ 'webphone.webrtcService': webrtcService, 'ingress.annotations': annotations });
+    return object(objects, 'Ingress', `${RELEASE}-signalling`).metadata.annotations[MODE];
+  };
+  // The keys of all modes but this are salted with the name of the Service.
+  assert.equal(await mode('webrtc-gateway-service'), 'balanced');
+  assert.equal(await mode('webrtc-gateway-service', { [MODE]: 'persistent' }), 'balanced');
+  for (const colour of ['blue', 'green']) assert.equal(await mode(`webrtc-gateway-service-${colour}`), 'persistent');
 });
 
 test('metrics are scraped at the port that the pods have for them, without names of gateways', async () => {

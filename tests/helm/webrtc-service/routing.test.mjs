@@ -40,7 +40,7 @@ test('the chart webphone names a Service that moves with the cutover and back', 
     const { spec } = object(await chart.render(step(['cutover', active])), 'Service', name);
     assert.deepEqual(spec.selector, { servicename: 'webrtc-gateway', color: active });
     assert.ok(spec.ports.some((one) => one.port === port.number));
-    // Of the same kind too: an ingress that keeps users with their pod by a cookie has to see the pods behind it.
+    // With the same pods behind it: an ingress that goes by a cookie has to find a user's pod under both names.
     assert.deepEqual(spec, object(await chart.render(step(['infra', active])), 'Service', `${name}-${active}`).spec);
   }
 });

@@ -11,6 +11,11 @@
 {{ $hosts | compact | uniq | toJson }}
 {{- end -}}
 
+{{- /* The colours that have a path of their own: those of the chart webrtc-service, where one of its Services is named. */ -}}
+{{- define "webphone.colours" -}}
+{{ ternary (list "blue" "green") list (regexMatch "^webrtc-gateway-service(-blue|-green)?$" .Values.webphone.webrtcService) | toJson }}
+{{- end -}}
+
 {{- define "webphone.selector" -}}
 app.kubernetes.io/name: webphone
 app.kubernetes.io/instance: {{ .Release.Name }}

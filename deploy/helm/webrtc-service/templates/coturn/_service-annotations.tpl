@@ -1,4 +1,4 @@
-{{- /* What the cloud is told of the balancer, as YAML. Without a word each makes one that the world reaches, so an internal one is
+{{- /* What the cloud is told of the balancer, as YAML. Without a word AKS and GKE make one that the world reaches, so an internal one is
        asked for by the names that clouds have for it; whoever isn't meant passes over them. The operator's go before these, and
        that option is written both ways. */ -}}
 {{- define "webrtc.turnServiceAnnotations" -}}
