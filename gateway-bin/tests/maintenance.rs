@@ -18,11 +18,17 @@ struct File(MountedFiles);
 impl File {
     fn new(name: &str, maintenance: bool) -> Self {
         let mut file = File(MountedFiles::new(name));
-        file.say(maintenance);
+        file.write(maintenance);
         file
     }
 
-    fn say(&mut self, maintenance: bool) {
+    /// So that nobody has to wait for the gateway's next look.
+    fn say(&mut self, maintenance: bool, gateway: &Process) {
+        self.write(maintenance);
+        gateway.signal("-HUP");
+    }
+
+    fn write(&mut self, maintenance: bool) {
         let users = ["1001", "1002"].map(|name| format!("[[users]]\nname = \"{name}\"\npassword = \"demo-{name}\"\n"));
         self.0.mount(&[("gateway.toml", &format!("maintenance = {maintenance}\n{}", users.concat()))]);
     }
@@ -45,6 +51,10 @@ async fn shows(gateway: &Process, state: &str, status: u16) -> bool {
         && (metrics.get("wsg_in_maintenance") == 1.0) == (state == "maintenance")
 }
 
+async fn becomes(gateway: &Process, state: &str, status: u16) {
+    assert!(eventually(PATIENCE, async || shows(gateway, state, status).await).await, "it isn't {state}");
+}
+
 /// Why this user can't sign in; empty when that works.
 async fn refusal(gateway: &Process, user: &str) -> String {
     let mut client = Client::connect(gateway.http).await;
@@ -62,7 +72,8 @@ async fn calls_go_on_while_nobody_new_comes_until_it_is_back() {
     let incoming = callee.notification("call.incoming").await;
     assert!(shows(&gateway, "up", 200).await);
 
-    file.say(true);
+    // Without a signal: the gateway looks at the file by itself.
+    file.write(true);
     for client in [&mut caller, &mut callee] {
         client.notification("server.draining").await;
     }
@@ -77,15 +88,15 @@ async fn calls_go_on_while_nobody_new_comes_until_it_is_back() {
     caller.request("call.hangup", json!({ "callId": call })).await;
     until(|| gateway.log.says("nobody is in a call any more"));
 
-    file.say(false);
-    assert!(eventually(PATIENCE, async || shows(&gateway, "up", 200).await).await);
+    file.say(false, &gateway);
+    becomes(&gateway, "up", 200).await;
     assert_eq!(refusal(&gateway, "1001").await, "");
     let created = callee.request("call.create", json!({ "to": "1001", "sdp": offer() })).await;
     assert!(created["result"].is_object(), "{created}");
     callee.request("call.hangup", json!({ "callId": created["result"]["callId"] })).await;
 
     // Once more, and from there to the end.
-    file.say(true);
+    file.say(true, &gateway);
     callee.notification("server.draining").await;
     until(|| gateway.log.lines_with("nobody is in a call any more").len() == 2);
     gateway.stop();
@@ -96,11 +107,11 @@ async fn balancers_have_time_and_a_change_of_mind_comes_to_nothing() {
     let mut file = File::new("wsg-maintenance-wait", false);
     let gateway = file.start("3600");
     let mut client = Client::sign_in(gateway.http, "1001").await;
-    file.say(true);
-    assert!(eventually(PATIENCE, async || shows(&gateway, "maintenance", 503).await).await);
+    file.say(true, &gateway);
+    becomes(&gateway, "maintenance", 503).await;
     assert_eq!(refusal(&gateway, "1002").await, "");
-    file.say(false);
-    assert!(eventually(PATIENCE, async || shows(&gateway, "up", 200).await).await);
+    file.say(false, &gateway);
+    becomes(&gateway, "up", 200).await;
     let created = client.request("call.create", json!({ "to": "1002", "sdp": offer() })).await;
     assert!(created["result"].is_object(), "{created}");
     // The first signal would wait for an hour, the second doesn't.
@@ -116,7 +127,7 @@ async fn an_end_on_the_way_out_of_service_waits_for_calls_as_ever() {
     let mut caller = Client::sign_in(gateway.http, "1001").await;
     let _callee = Client::sign_in(gateway.http, "1002").await;
     let call = caller.request("call.create", json!({ "to": "1002", "sdp": offer() })).await["result"]["callId"].clone();
-    file.say(true);
+    file.say(true, &gateway);
     until(|| gateway.log.says("in maintenance"));
     gateway.signal("-INT");
     // A second after that it would be out of service, which is over now.
@@ -134,11 +145,11 @@ async fn it_can_start_so() {
     let gateway = file.start("3600");
     assert!(eventually(PATIENCE, async || refusal(&gateway, "1001").await == "unavailable").await);
     assert!(shows(&gateway, "maintenance", 503).await);
-    file.say(false);
-    assert!(eventually(PATIENCE, async || shows(&gateway, "up", 200).await).await);
+    file.say(false, &gateway);
+    becomes(&gateway, "up", 200).await;
     assert_eq!(refusal(&gateway, "1001").await, "");
-    file.say(true);
-    assert!(eventually(PATIENCE, async || shows(&gateway, "maintenance", 503).await).await);
+    file.say(true, &gateway);
+    becomes(&gateway, "maintenance", 503).await;
     gateway.signal("-TERM");
     until(|| gateway.log.says("not ready any more"));
     gateway.stop();

@@ -111,15 +111,14 @@ fn write_whole(mut file: &File, line: &[u8]) -> io::Result<()> {
     let mut taken = 0;
     while taken < line.len() {
         match file.write(&line[taken..]) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(bytes) => taken += bytes,
+            Ok(bytes @ 1..) => taken += bytes,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => {
+            failed => {
                 if let Ok(about) = file.metadata() {
                     // Where even that fails, one line is torn.
                     let _ = file.set_len(about.len().saturating_sub(taken as u64));
                 }
-                return Err(error);
+                return Err(failed.err().unwrap_or_else(|| io::ErrorKind::WriteZero.into()));
             }
         }
     }
