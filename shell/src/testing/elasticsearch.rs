@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
-use super::free_port;
+use super::{free_port, until};
 use crate::http::{Cut, serve};
 use crate::tls::{Tls, TlsPurpose, TlsSettings};
 
@@ -70,7 +70,13 @@ impl Elasticsearch {
     pub fn come_up(&mut self, tls: Option<&Tls>) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("there are threads");
-        let listener = runtime.block_on(TcpListener::bind(self.address)).expect("nobody else took the port");
+        let mut listener = None;
+        // A program that another test started while this one went down may have a copy of the last one until it runs.
+        until(|| {
+            listener = runtime.block_on(TcpListener::bind(self.address)).ok();
+            listener.is_some()
+        });
+        let listener = listener.expect("it was waited for");
         let router = Router::new()
             .route("/_bulk", post(bulk))
             .layer(DefaultBodyLimit::disable())

@@ -1,9 +1,9 @@
 // Our programs, started as a rendered Deployment says, on this machine's addresses and free ports.
 import { spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import path from 'node:path';
 
+import { freePorts as portsInARow } from '../../real-peers/lib/ports.mjs';
 import { container } from './objects.mjs';
 import { program } from './paths.mjs';
 import { run, temporaryFolder } from './process.mjs';
@@ -48,12 +48,8 @@ export function ask({ binary, args, env }, option) {
 }
 
 export async function freePorts(count) {
-  const servers = await Promise.all(Array.from({ length: count }, () => new Promise((resolve, reject) => {
-    const server = createServer().once('error', reject).listen(0, '127.0.0.1', () => resolve(server));
-  })));
-  const ports = servers.map((server) => server.address().port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
+  const first = await portsInARow(count, '127.0.0.1');
+  return Array.from({ length: count }, (_, index) => first + index);
 }
 
 /** Starts it and waits until `url` answers 200; `stop` ends it. */
