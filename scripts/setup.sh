@@ -61,6 +61,7 @@ if [ "$what" = test ]; then
   need buildah buildah
   need podman podman
   need runc runc
+  need docker-compose docker-compose
   need strip binutils
   need_server nginx nginx
   need apache2 apache2-bin

@@ -4,13 +4,13 @@ mod common;
 
 use std::time::Duration;
 
-use common::{config, http, raw, start_with};
+use common::{config, http, on_an_address_of_its_own, raw, start_with};
 use gateway_bin::{StartError, start};
 use webrtc_sip_core::crypto::{CryptoProvider, DtlsCertificate};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_gateway_that_vanishes_says_nothing_and_frees_its_ports() {
-    let gateway = start_with(|_| {}).await;
+    let gateway = start_with(on_an_address_of_its_own).await;
     let (address, sip) = (gateway.http, gateway.sip[0]);
     assert!(gateway.snapshot_calls().await.is_empty(), "there is no call");
 

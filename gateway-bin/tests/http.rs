@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use common::client::{Client, credentials};
 use common::process::Process;
-use common::{PATIENCE, config, eventually, http, raw, start_with};
+use common::{PATIENCE, config, eventually, http, on_an_address_of_its_own, raw, start_with};
 use shell::testing::check_with_promtool;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -229,7 +229,7 @@ async fn metrics_are_on_a_listener_of_their_own() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_taken_port_is_named_and_everything_is_given_back_after_the_end() {
-    let gateway = start_with(|_| {}).await;
+    let gateway = start_with(on_an_address_of_its_own).await;
     let (http_address, sip, turn) = (gateway.http, gateway.sip[0], gateway.turn[0]);
     let mut second = config();
     second.http.listen = http_address;

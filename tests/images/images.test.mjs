@@ -11,6 +11,7 @@ import { answering, sipp } from '../real-peers/lib/sipp.mjs';
 import { Softphone } from '../real-peers/lib/softphone.mjs';
 import { check, once } from '../real-peers/lib/suite.mjs';
 import { SECRET, turnServer } from '../real-peers/lib/turn.mjs';
+import { compose, containerOf, SERVICES } from './lib/compose.mjs';
 import { nameServer } from './lib/dns.mjs';
 import { build, containerProgram, exec, imageOf, inspect, podman, removeAll, stop } from './lib/podman.mjs';
 
@@ -85,4 +86,20 @@ check('a page calls a phone through both containers, also while they drain', asy
   await phone.finish(10_000);
   for (const one of stopping) await one.finish(15_000);
   for (const { exited } of [node, relay]) assert.equal((await withTimeout('the container to end', 10_000, exited)).code, 0);
+});
+
+check('compose.yaml starts both, asks for their health, and lets them end', async (test, use) => {
+  await built();
+  const machine = await use(compose());
+  await machine.ask('up', '--detach');
+  for (const service of SERVICES) {
+    await until(`the ${service} to be ready`, 10_000, async () => (await fetch(`${machine.http[service]}/ready`).catch(() => null))?.ok);
+    await podman('healthcheck', 'run', containerOf(service));
+  }
+  await machine.ask('stop');
+  for (const service of SERVICES) {
+    const [{ State, HostConfig, Config }] = JSON.parse(await podman('container', 'inspect', containerOf(service)));
+    assert.deepEqual([State.Status, State.ExitCode, HostConfig.ReadonlyRootfs, Config.User], ['exited', 0, true, '500:500'], service);
+  }
+  await machine.ask('down');
 });

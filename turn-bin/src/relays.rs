@@ -186,12 +186,16 @@ impl RelayAddress {
 mod tests {
     use super::*;
 
+    // No other test's: on it nobody is given a port that was found to be free.
+    const IP: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 8));
+
     /// On the first ports above `from` that nobody else has right now.
     fn relays(from: u16, count: u16, limit: usize) -> Relays {
-        let is_free = |port: u16| UdpSocket::bind(("127.0.0.1", port)).is_ok();
+        let is_free = |port: u16| UdpSocket::bind((IP, port)).is_ok();
         let low = (from..from + 5_000).step_by(8).find(|low| (*low..low + count).all(is_free)).unwrap();
         let mut config = Config::embedded();
         (config.relay.port_low, config.relay.port_high) = (low, low + count - 1);
+        config.relay.ips = vec![IP];
         config.relay.external_ips = vec!["192.0.2.1".parse().unwrap()];
         config.limits.relay_sockets = limit;
         Relays::new(&config)
@@ -226,7 +230,7 @@ mod tests {
     fn foreign_sockets_are_skipped_and_the_limit_holds() {
         let relays = relays(42_000, 8, 2);
         let low = relays.addresses[0].ports.low;
-        let _foreign = UdpSocket::bind(("127.0.0.1", low)).unwrap();
+        let _foreign = UdpSocket::bind((IP, low)).unwrap();
         let first = relays.bind(Family::V4, RelayPort::Any, 0).unwrap();
         assert_eq!(first[0].address.port(), low + 1);
         assert!(relays.bind(Family::V4, RelayPort::Pair, 0).is_none(), "one place is left");

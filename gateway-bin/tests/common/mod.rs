@@ -32,6 +32,13 @@ pub(crate) fn config() -> Config {
     config
 }
 
+/// On no other test's address, so that nobody is given a port there that was just given back.
+pub(crate) fn on_an_address_of_its_own(config: &mut Config) {
+    for address in [&mut config.http.listen, &mut config.sip.listen[0], &mut config.turn.listen[0]] {
+        address.set_ip([127, 0, 0, 7].into());
+    }
+}
+
 pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Running {
     let mut config = config();
     change(&mut config);

@@ -12,13 +12,13 @@ writeFileSync(
 );
 process.env.CONTAINERS_STORAGE_CONF = path.join(storage, 'storage.conf');
 
-const PODMAN = ['--runtime', 'runc', '--cgroup-manager', 'cgroupfs'];
-const VERSION = 'test';
+export const PODMAN = ['--runtime', 'runc', '--cgroup-manager', 'cgroupfs'];
+export const VERSION = 'test';
 /** Of no user, as OpenShift gives them. */
 const USER = '1000670000:0';
 /** What a container gets where its limits can't be raised. */
-const OPEN_FILES = 1024;
-const LIMITS = {
+export const ULIMITS = { nofile: 1024, nproc: 1024 };
+export const LIMITS = {
   WSG_LIMITS__CALLS: 50,
   WSG_HTTP__MAX_CONNECTIONS: 100,
   WSG_SIP__MAX_TCP_CONNECTIONS: 50,
@@ -51,7 +51,7 @@ export function containerProgram(which, name, options = []) {
   const file = path.join(storage, name);
   const inside = `/etc/webrtc-sip-${which}.toml`;
   const settings = Object.entries(LIMITS).map(([key, value]) => `--env ${key}=${value}`);
-  const limits = `--ulimit nofile=${OPEN_FILES}:${OPEN_FILES} --ulimit nproc=1024:1024`;
+  const ulimits = Object.entries(ULIMITS).map(([key, value]) => `--ulimit ${key}=${value}:${value}`);
   writeFileSync(
     file,
     `#!/bin/sh
@@ -61,7 +61,7 @@ if [ "$1" = --config ]; then
   set -- --config ${inside} "$@"
 fi
 exec podman ${PODMAN.join(' ')} run --rm --name ${name} --network host --read-only --cap-drop all --security-opt no-new-privileges \\
-  --user ${USER} ${limits} ${settings.join(' ')} --env WSG_LOG__LEVEL --env WST_HTTP__LISTEN ${options.join(' ')} $volume ${imageOf(which)} "$@"
+  --user ${USER} ${ulimits.join(' ')} ${settings.join(' ')} --env WSG_LOG__LEVEL --env WST_HTTP__LISTEN ${options.join(' ')} $volume ${imageOf(which)} "$@"
 `,
   );
   chmodSync(file, 0o755);

@@ -1,0 +1,57 @@
+// Docker's Compose with our compose.yaml, on an engine that answers as Docker's does: podman's service.
+import { chownSync, copyFileSync, existsSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+
+import { freePorts } from '../../real-peers/lib/ports.mjs';
+import { root } from '../../real-peers/lib/paths.mjs';
+import { ChildProcess, run, temporaryFolder, until } from '../../real-peers/lib/process.mjs';
+import { LIMITS, PODMAN, ULIMITS, VERSION } from './podman.mjs';
+
+/** The group that compose.yaml lets read the settings. */
+const GROUP = 500;
+export const SERVICES = ['gateway', 'turn'];
+const PROJECT = 'webrtc';
+const TIME_MS = 30_000;
+
+const mapValues = (object, change) => Object.fromEntries(Object.entries(object).map(([key, value]) => [key, change(value)]));
+// The limits of this machine, which can't always be raised.
+const ours = { environment: mapValues(LIMITS, String), ulimits: mapValues(ULIMITS, (value) => ({ soft: value, hard: value })) };
+
+/** A machine with an engine and a folder as the documentation wants it: compose.yaml and two files of settings. */
+export async function compose() {
+  const folder = temporaryFolder('compose');
+  const first = await freePorts(5, '127.0.0.1');
+  const [http, metrics, sip, turn, turnHttp] = [0, 1, 2, 3, 4].map((index) => first + index);
+  copyFileSync(path.join(root, 'deploy/compose/compose.yaml'), path.join(folder, 'compose.yaml'));
+  writeFileSync(path.join(folder, 'here.json'), JSON.stringify({ services: { gateway: ours, turn: ours } }));
+  const settings = {
+    gateway: `http = { listen = "127.0.0.1:${http}" }
+metrics = { listen = "127.0.0.1:${metrics}" }
+sip = { listen = ["127.0.0.1:${sip}"] }
+media = { listen = ["127.0.0.1"], webrtc_port = 0 }
+turn = { listen = [], urls = ["turn:127.0.0.1:${turn}"], secret = "SHARED" }
+`,
+    turn: `listen = ["127.0.0.1:${turn}"]
+http = { listen = "127.0.0.1:${turnHttp}" }
+auth = { realm = "example.com", secrets = ["SHARED"] }
+`,
+  };
+  for (const [name, text] of Object.entries(settings)) {
+    const file = path.join(folder, `${name}.toml`);
+    writeFileSync(file, text, { mode: 0o640 });
+    chownSync(file, 0, GROUP);
+  }
+  const socket = path.join(folder, 'engine.sock');
+  const engine = new ChildProcess('engine', 'podman', [...PODMAN, 'system', 'service', '--time', '0', `unix://${socket}`]);
+  await until('the engine to listen', TIME_MS, () => existsSync(socket));
+  const env = { DOCKER_HOST: `unix://${socket}`, REGISTRY: 'localhost', VERSION, COMPOSE_PROJECT_NAME: PROJECT, COMPOSE_FILE: 'compose.yaml:here.json' };
+  return {
+    http: { gateway: `http://127.0.0.1:${http}`, turn: `http://127.0.0.1:${turnHttp}` },
+    /** Compose in that folder; what it prints. */
+    ask: (...args) => run('docker-compose', args, { cwd: folder, env, timeoutMs: TIME_MS }),
+    stop: () => engine.stop(),
+  };
+}
+
+/** What a container of a service is called. */
+export const containerOf = (service) => `${PROJECT}_${service}_1`;
