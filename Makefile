@@ -50,5 +50,5 @@ setup:
 
 real-peers:
 	@scripts/setup.sh test
-	cargo build --profile checked --package gateway-bin --package turn-bin --package examples
+	scripts/programs.sh
 	node tests/real-peers/run.mjs $(ONLY)

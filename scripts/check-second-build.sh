@@ -4,8 +4,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 touch webphone/package.json
-cargo build --profile checked --quiet --package gateway-bin
-second=$(cargo build --profile checked --package gateway-bin 2>&1)
+scripts/programs.sh --quiet
+second=$(scripts/programs.sh 2>&1)
 if grep -q Compiling <<<"$second"; then
   printf 'The second build compiled again:\n%s\n' "$second"
   exit 1

@@ -49,10 +49,8 @@ passed=0 # setting up is no test
 
 # All of it in one profile, so that nothing is compiled twice.
 check 'format' cargo fmt --all --check
-check 'lints' cargo clippy --profile checked --workspace --all-targets --quiet -- -D warnings
 check 'dependencies of the core' scripts/check-core-deps.sh
 check 'layers of the core' scripts/check-core-layers.sh
-check 'a second build has nothing to do' scripts/check-second-build.sh
 
 # Many of them wait for something to time out.
 part 'Rust tests' env RUST_TEST_THREADS=16 cargo test --profile checked --workspace --no-fail-fast --quiet
@@ -63,10 +61,18 @@ node_counts() { count "$(sum '^(#|ℹ) pass [0-9]+')" "$(sum '^(#|ℹ) (fail|can
 part 'webphone' npm test --prefix webphone
 node_counts
 
-part 'programs' cargo build --profile checked --package gateway-bin --package turn-bin --package examples \
-  --package benches --bin webrtc-sip-gateway --bin webrtc-sip-turn --bin two_nodes --bin soak --quiet
+part 'programs' scripts/programs.sh --quiet
 count 0 0
-if [ "$status" -eq 0 ]; then
+built=$status
+check 'a second build has nothing to do' scripts/check-second-build.sh
+
+# The parts from here on wait a lot, and cargo builds in none of them. The lints get the processors when nobody else wants them.
+chrt --idle 0 cargo clippy --profile checked --workspace --all-targets --quiet -- -D warnings >"$logs/clippy.log" 2>&1 &
+clippy=$!
+trap 'kill "$clippy" 2>/dev/null' EXIT
+lints() { cat "$logs/clippy.log" && return "$linted"; }
+
+if [ "$built" -eq 0 ]; then
   check 'systemd units' scripts/check-units.sh
   part 'charts' npm test --prefix tests/helm
   node_counts
@@ -80,6 +86,13 @@ if [ "$status" -eq 0 ]; then
   node_counts
   part 'real peers' node tests/real-peers/run.mjs
   node_counts
+fi
+
+wait "$clippy"
+linted=$?
+check 'lints' lints
+
+if [ "$built" -eq 0 ]; then
   part 'soak' target/checked/soak
   count "$(sum '^soak: [0-9]+ passed')" "$(sum ', [0-9]+ failed$')"
 fi

@@ -25,6 +25,8 @@ use crate::worker::{Inbox, WorkerInput};
 const MAX_QUEUED_WRITES: usize = 256;
 /// Frames written at once.
 const WRITE_BATCH: usize = 64;
+/// A TLS record has one frame: clients that read a record at a time, coturn's for one, take it for one message.
+const TLS_WRITE_BATCH: usize = 1;
 const READ_BYTES: usize = 16 * 1024;
 /// A connection says what it is by its first byte, soon.
 const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -111,7 +113,7 @@ impl Connections {
             return;
         }
         let spliced = {
-            let mut writing = pin!(write(&mut write_half, to_write));
+            let mut writing = pin!(write(&mut write_half, to_write, transport));
             let granted = tokio::select! {
                 granted = read(flow, first, &mut frames, worker) => granted,
                 () = &mut writing => None,
@@ -213,10 +215,11 @@ fn next_frame(buffer: &mut BytesMut) -> Result<Option<Bytes>, NotFrames> {
 }
 
 /// Writes frames until the worker closes the queue or the other end takes no more.
-async fn write(stream: &mut (impl AsyncWrite + Unpin), mut frames: mpsc::Receiver<Bytes>) {
-    let mut batch = Vec::with_capacity(WRITE_BATCH);
+async fn write(stream: &mut (impl AsyncWrite + Unpin), mut frames: mpsc::Receiver<Bytes>, transport: ClientTransport) {
+    let at_once = if transport == ClientTransport::Tls { TLS_WRITE_BATCH } else { WRITE_BATCH };
+    let mut batch = Vec::with_capacity(at_once);
     let mut bytes = BytesMut::new();
-    while frames.recv_many(&mut batch, WRITE_BATCH).await > 0 {
+    while frames.recv_many(&mut batch, at_once).await > 0 {
         bytes.clear();
         batch.drain(..).for_each(|frame| bytes.extend_from_slice(&frame));
         let written = async {
@@ -232,7 +235,45 @@ async fn write(stream: &mut (impl AsyncWrite + Unpin), mut frames: mpsc::Receive
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
     use super::*;
+
+    /// What each write brought.
+    #[derive(Default)]
+    struct Writes(Vec<Vec<u8>>);
+
+    impl AsyncWrite for Writes {
+        fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            self.0.push(bytes.to_vec());
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn frames_are_written_together_but_for_tls() {
+        for (transport, expected) in [(ClientTransport::Tcp, &["onetwo"][..]), (ClientTransport::Tls, &["one", "two"])]
+        {
+            let (frames, queue) = mpsc::channel(2);
+            for frame in ["one", "two"] {
+                frames.send(frame.into()).await.unwrap();
+            }
+            drop(frames);
+            let mut writes = Writes::default();
+            write(&mut writes, queue, transport).await;
+            assert_eq!(writes.0, expected.iter().map(|text| text.as_bytes()).collect::<Vec<_>>(), "{transport:?}");
+        }
+    }
 
     #[test]
     fn frames_are_cut_wherever_the_stream_was() {
