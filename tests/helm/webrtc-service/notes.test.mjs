@@ -16,8 +16,11 @@ test('the notes say what comes next, and what does nothing', async () => {
   assert.match(said['coturn blue'], /deployment\.type=gateway --set-string deployment\.color=blue webrtc-gateway-blue/);
   assert.match(said['gateway blue'], /deployment\.type=cutover/);
   const [portless, ported] = await each(['voice.example.com;transport=tcp', 'voice.example.com:5080;transport=tcp'], (proxy) => chart.notes({ ...step(['gateway', 'blue']), 'gateway.voiceSipProxy': proxy }));
+  assert.match(portless, /gateway\.sip\.trusted is empty/);
+  const named = await chart.notes({ ...step(['gateway', 'blue']), 'gateway.voiceSipProxy': 'voice.example.com', 'gateway.sip.trusted': ['10.42.0.0/16'] });
+  for (const text of [said['gateway blue'], named]) assert.doesNotMatch(text, /sip\.trusted/);
   assert.match(portless, /voiceSipProxy has no port, so 5060 is taken/);
-  assert.doesNotMatch(ported, /voiceSipProxy/);
+  assert.doesNotMatch(ported, /has no port/);
   assert.match(said['cutover green'], /webrtc\.example\.com\/ping +# "path":"green"/);
   assert.match(said['all blue'], /https:\/\/webrtc\.example\.com\//);
   const routed = (sessionPersistence) => chart.notes({ ...step(['all', 'blue']), 'deployment.gatewayApi': { enabled: true, parentRefs: [{ name: 'web' }], sessionPersistence } });

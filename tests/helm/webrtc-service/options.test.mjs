@@ -51,6 +51,7 @@ test('a word that is none of those that there are is refused by name', async () 
     'gateway.restartPolicy': 'Never',
     'coturn.restartPolicy': 'OnFailure',
     'coturn.externalTrafficPolicy': 'Global',
+    'coturn.sessionAffinity': 'Cookie',
   };
   const said = await chart.refusal({ ...wrong, 'coturn.protocols': ['TCP', 'TLS'] });
   for (const option of [...Object.keys(wrong), 'coturn.protocols.1']) assert.ok(said.includes(`- ${option}: ${option} must be one of the following: `), `${option}: ${said}`);

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { container, environment, object } from '../lib/objects.mjs';
+import { RELEASE } from '../lib/helm.mjs';
+import { container, environment, names, object } from '../lib/objects.mjs';
 import { chart, step } from './chart.mjs';
 
 test('the two programs share one secret, whichever way it comes', async () => {
@@ -45,6 +46,12 @@ test('a TURN secret that is there is kept', async () => {
   const [fresh, kept] = await Promise.all([[], [secret]].map((there) => chart.install(step(['infra', '']), there)));
   assert.equal(object(kept.objects, 'Secret', 'webrtc-turn-secret').data.turnSecret, 'b2xk');
   assert.match(Buffer.from(object(fresh.objects, 'Secret', 'webrtc-turn-secret').data.turnSecret, 'base64').toString(), /^s[A-Za-z0-9]{40}$/);
+  // Pods of one colour have it, while the next one is told another; but one that the release didn't make isn't the release's.
+  const ours = { ...secret, metadata: { ...secret.metadata, annotations: { 'meta.helm.sh/release-name': RELEASE } } };
+  const others = { ...step(['infra', '']), 'gateway.secrets': { type: 'k8s', k8s: { turn: 'next' } } };
+  const [still, never] = await Promise.all([ours, secret].map((one) => chart.install(others, [one])));
+  assert.equal(object(still.objects, 'Secret', 'webrtc-turn-secret').data.turnSecret, 'b2xk');
+  assert.deepEqual(names(never.objects), []);
 });
 
 test('users and maintenance reach pods that run, any other setting takes new ones', async () => {
@@ -78,6 +85,25 @@ test('the time to end has room for what the program is told of not being ready',
   }
 });
 
+test('a TURN server that drains stays where its clients send', async () => {
+  const { readinessProbe } = container(object(await chart.render(step(['coturn', 'blue'])), 'Deployment', 'webrtc-coturn-blue'));
+  assert.equal(readinessProbe.httpGet.path, '/isAlive');
+});
+
+test('an autoscaler that is switched on finds as many pods as there were', async () => {
+  for (const component of ['gateway', 'coturn']) {
+    const replicas = async (options, there) => {
+      const { objects } = await chart.install({ ...step([component, 'blue']), [`${component}.replicas`]: 2, ...options }, there);
+      return object(objects, 'Deployment', `webrtc-${component}-blue`).spec.replicas;
+    };
+    const live = [{ apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: `webrtc-${component}-blue` }, spec: { replicas: 5 } }];
+    for (const scaler of ['keda', 'hpa']) {
+      const scaled = { [`deployment.${scaler}`]: true };
+      assert.deepEqual([await replicas(scaled, live), await replicas(scaled, []), await replicas({}, live)], [5, undefined, 2], component);
+    }
+  }
+});
+
 test('a gateway that hangs is taken out before its clients are back', async () => {
   const { readinessProbe: { periodSeconds, timeoutSeconds, failureThreshold } } = container(object(await chart.render(step(['gateway', 'blue'])), 'Deployment', 'webrtc-gateway-blue'));
   // A page gives a gateway up after 7 s of silence; balancers hear of it a moment later than Kubernetes.
@@ -95,7 +121,8 @@ test('media is reached by the TURN server, on the node’s ports, or in its netw
   };
   const [turn, ports, network] = await Promise.all(['turn', 'hostPorts', 'hostNetwork'].map(reach));
   assert.deepEqual(turn.media, [19000, 19001].map((port, index) => ({ name: `media-${index}`, containerPort: port, protocol: 'UDP' })));
-  assert.deepEqual(turn.policy.ports, [{ port: 19000, endPort: 19001, protocol: 'UDP' }]);
+  // Room for more workers: the policies are of another release than the gateways.
+  assert.deepEqual(turn.policy.ports, [{ port: 19000, endPort: 19255, protocol: 'UDP' }]);
   assert.equal(turn.policy.from[0].podSelector.matchLabels.servicename, 'webrtc-coturn');
   assert.deepEqual(turn.egress.to.map((peer) => Object.keys(peer)[0]), ['podSelector']);
   assert.equal(turn.env.WSG_MEDIA__ADVERTISED, undefined);

@@ -6,10 +6,11 @@ from:
 {{- end }}
 {{- end -}}
 
-{{- /* The ports for browsers' media, one a worker. */ -}}
+{{- /* The ports for browsers' media, one a worker: those of the most workers that there can be, since another release says
+       how many there are. */ -}}
 {{- define "webrtc.mediaPorts" -}}
 {{- $port := .Values.gateway.media.webrtcPort -}}
-{ port: {{ $port }}, endPort: {{ add $port .Values.gateway.workersCount -1 }}, protocol: UDP }
+{ port: {{ $port }}, endPort: {{ min 65535 (add $port 255) }}, protocol: UDP }
 {{- end -}}
 
 {{- /* The gateways of this colour as a TURN server sees them. With media on the nodes' addresses no pod selector finds
