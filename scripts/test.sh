@@ -7,6 +7,7 @@ failed=0
 failures=()
 logs=target/test-logs
 mkdir -p "$logs"
+rm -f "$logs"/*.said "$logs"/*.status
 
 # Runs a part, shows what it says and keeps it in $log.
 part() {
@@ -66,11 +67,20 @@ count 0 0
 built=$status
 check 'a second build has nothing to do' scripts/check-second-build.sh
 
-# The parts from here on wait a lot, and cargo builds in none of them. The lints get the processors when nobody else wants them.
-chrt --idle 0 cargo clippy --profile checked --workspace --all-targets --quiet -- -D warnings >"$logs/clippy.log" 2>&1 &
-clippy=$!
-trap 'kill "$clippy" 2>/dev/null' EXIT
-lints() { cat "$logs/clippy.log" && return "$linted"; }
+# What only computes has the processors when nobody else wants them: the parts beside it wait a lot, and cargo builds in none of them.
+beside() { # name, command: what it says and its end are kept for `said`
+  chrt --idle 0 "${@:2}" >"$logs/$1.said" 2>&1
+  echo $? >"$logs/$1.status"
+}
+said() { cat "$logs/$1.said" && return "$(cat "$logs/$1.status")"; }
+set -m # a process group of its own, which can be ended as one
+{
+  beside clippy cargo clippy --profile checked --workspace --all-targets --quiet -- -D warnings
+  beside soak target/checked/soak
+} &
+besides=$!
+set +m
+trap 'kill -- "-$besides" 2>/dev/null' EXIT
 
 if [ "$built" -eq 0 ]; then
   check 'systemd units' scripts/check-units.sh
@@ -84,17 +94,16 @@ if [ "$built" -eq 0 ]; then
   node_counts
   part 'blue and green' npm test --prefix tests/blue-green
   node_counts
-  part 'real peers' node tests/real-peers/run.mjs
-  node_counts
 fi
 
-wait "$clippy"
-linted=$?
-check 'lints' lints
-
+wait "$besides"
+check 'lints' said clippy
 if [ "$built" -eq 0 ]; then
-  part 'soak' target/checked/soak
+  part 'soak' said soak
   count "$(sum '^soak: [0-9]+ passed')" "$(sum ', [0-9]+ failed$')"
+  # Sound is measured in these, so nothing runs beside them.
+  part 'real peers' node tests/real-peers/run.mjs
+  node_counts
 fi
 
 printf '\n'
