@@ -4,10 +4,12 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 
+import { environment, object } from '../lib/objects.mjs';
+import { options } from '../lib/option-checks.mjs';
 import { program } from '../lib/paths.mjs';
 import { run, temporaryFolder } from '../lib/process.mjs';
 import { GATEWAY, TURN } from '../lib/program.mjs';
-import { chart } from './chart.mjs';
+import { chart, step } from './chart.mjs';
 
 const { definitions } = JSON.parse(chart.file('values.schema.json'));
 const resolved = (schema) => (schema.$ref ? definitions[schema.$ref.split('/').at(-1)] : schema);
@@ -91,4 +93,69 @@ test('users that gateways would refuse are refused by name', async () => {
     assert.ok(said.includes(expected), `${JSON.stringify(users)}: ${said}`);
   }
   assert.ok((await chart.refusal({ 'gateway.config': { maintenance: 'yes' } })).includes('- gateway.config.maintenance: '));
+});
+
+/** Options that bring every environment variable of the programs, in more than one release where they exclude each other. */
+const RELEASES = [
+  step(['all', 'blue']),
+  {
+    ...step(['gateway', 'green']),
+    'gateway.authService': 'http://auth',
+    'gateway.allowedOrigins': ['https://crm.example.com'],
+    'gateway.sip.trusted': ['10.1.0.0/16'],
+    'gateway.voiceSipProxy': 'proxy',
+    'gateway.media.reach': 'hostPorts',
+    'gateway.enableTranscoding': false,
+    'gateway.logPath': '/log',
+    'gateway.esServer': 'https://es',
+    'gateway.esSecret': 'es',
+  },
+  { ...step(['gateway', 'blue']), 'gateway.esServer': 'es', 'gateway.esSecret': 'es', 'gateway.esCredentials': 'password' },
+  { ...step(['coturn', 'blue']), 'coturn.tlsSecret': 'tls', 'coturn.logPath': '/log' },
+];
+
+/** Those of the settings that follow from no option. */
+const OF_THE_CHART = [
+  ...['node', 'unsupported_options', 'http.listen', 'http.colour_path', 'metrics.listen', 'sip.listen', 'log.format', 'log.elasticsearch.queue_path'].map((setting) => `gateway.config.${setting}`),
+  ...['listen', 'http.listen', 'relay.deny_peers', 'limits.peer_connections', 'log.format'].map((setting) => `coturn.config.${setting}`),
+];
+
+const environments = ['gateway/_environment.tpl', 'gateway/_elasticsearch.tpl', 'coturn/_environment.tpl'].map((name) => chart.file(`templates/${name}`)).join('');
+const VARIABLE = /\bWS[GT]_\w+/g;
+
+/** The option COMPONENT.config.SETTING for each setting that the environment of these objects' pods has. */
+function settings(objects) {
+  const deployments = objects.filter(({ kind }) => kind === 'Deployment');
+  return deployments.flatMap((deployment) => {
+    const [, component] = deployment.metadata.name.split('-');
+    const variables = Object.keys(environment(deployment)).filter((name) => name.match(VARIABLE));
+    return variables.map((name) => `${component}.config.${name.slice(4).toLowerCase().replaceAll('__', '.')}`);
+  });
+}
+
+test('what the environment sets is refused in the files, with the option that sets it', async () => {
+  const known = new Set(options(chart).map(({ option }) => option));
+  const by = {};
+  for (const release of RELEASES) {
+    const set = settings(await chart.render(release));
+    const others = ['gateway.config.limits.calls', 'gateway.config.log.level', 'coturn.config.limits.connections', 'coturn.config.workers'];
+    const said = await chart.refusal({ ...release, ...Object.fromEntries([...set, ...others].map((option) => [option, 'x'])) });
+    const refused = Object.fromEntries([...said.matchAll(/^(\S+): without effect, (.*) sets it$/gm)].map(([, option, setBy]) => [option, setBy]));
+    assert.deepEqual(Object.keys(refused).sort(), set.sort(), said);
+    Object.assign(by, refused);
+  }
+  assert.equal(Object.keys(by).length, new Set(environments.match(VARIABLE)).size, 'these releases have every variable');
+  assert.deepEqual(Object.keys(by).filter((option) => by[option] === 'the chart').sort(), OF_THE_CHART.sort());
+  const named = Object.values(by).filter((setBy) => setBy !== 'the chart').flatMap((setBy) => setBy.split(' or '));
+  assert.deepEqual(named.filter((option) => !known.has(option)), []);
+});
+
+test('what the environment sets with other options only may stand in the files', async () => {
+  const config = { sip: { trusted: ['10.1.0.0/16'], proxy: { target: 'proxy', domain: 'example.com' } }, media: { browser_codecs: ['opus'] }, node: null };
+  const toml = object(await chart.render({ ...step(['gateway', 'blue']), 'gateway.config': config }), 'Secret', 'webrtc-gateway-config-blue').stringData['gateway.toml'];
+  assert.match(toml, /\[sip\.proxy\]\n +domain = "example\.com"\n +target = "proxy"/);
+  const said = await chart.refusal({ ...step(['gateway', 'blue']), 'gateway.config': config, 'gateway.voiceSipProxy': 'another' });
+  assert.ok(said.includes('gateway.config.sip.proxy.target: without effect, gateway.voiceSipProxy sets it'), said);
+  // Steps that bring no gateways don't look at it.
+  await chart.render({ ...step(['cutover', 'blue']), 'gateway.config': config, 'gateway.voiceSipProxy': 'another' });
 });
