@@ -201,7 +201,6 @@ export const ROWS = [
   ['gateway.arguments', ['-sip-disallowed-codecs opus,telephone-event'], GATEWAY, 'warning', "gateway.arguments: digits (telephone-event) can't be left out yet"],
   ['gateway.arguments', ['-sip-disallowed-codecs opus,telephone-event'], GATEWAY, variable('WSG_UNSUPPORTED_OPTIONS'), 'gateway.arguments'],
   ['gateway.arguments', ['-sip-disallowed-codecs opus'], GATEWAY, variable('WSG_UNSUPPORTED_OPTIONS'), undefined],
-  ['gateway.arguments', ['--check-config'], GATEWAY, `${CONTAINER}.args`, ['--config', '/etc/webrtc-sip-gateway/gateway.toml', '--check-config']],
   ['gateway.scaling.prometheusAddress', 'http://prometheus:9090', scaled('gateway'), 'triggers.prometheus.metadata.serverAddress', 'http://prometheus:9090', KEDA],
   ['gateway.scaling.thresholdSignins', 25, scaled('gateway'), 'triggers.prometheus.metadata.threshold', '25', KEDA],
   ['gateway.scaling.thresholdSignins', 25, ALERTS, 'spec.groups.0.rules.0.expr', 'avg by (namespace, color) (wrtc_current_signins{namespace="webrtc"}) > 25', { ...MONITORED, 'monitoring.prometheusAlerts': true }],

@@ -87,6 +87,14 @@ test('what does not fit together is refused by name', async () => {
   }
 });
 
+test('arguments of the program are refused by name', async () => {
+  const refused = ['--nonsense', '--check-config', '--print-config', '--help', '-h', '--version', '-V', 'health', '-codecs', '-codecs pcmu -logs 5'];
+  const files = ['--config', '--config=/mine.toml', '--config /mine.toml'];
+  const said = await chart.refusal({ 'gateway.arguments': [...refused, ...files] });
+  for (const argument of refused) assert.ok(said.includes(`gateway.arguments: "${argument}": only "-codecs LIST" and "-sip-disallowed-codecs LIST" are understood; settings of webrtc-sip-gateway belong in gateway.config\n`), `${argument}: ${said}`);
+  for (const argument of files) assert.ok(said.includes(`gateway.arguments: "${argument}": the chart sets it; the file is gateway.config, or that of gateway.configSecret\n`), `${argument}: ${said}`);
+});
+
 test('values-template.yaml explains every option, and is a file that works', async () => {
   const template = read(chart.file('values-template.yaml'));
   const has = (option) => option.split('.').reduce((inner, key) => (inner && typeof inner === 'object' && key in inner ? inner[key] : undefined), template) !== undefined;

@@ -67,8 +67,11 @@ test('the programs take their configuration, whatever is set', async () => {
 });
 
 test('what is said in the values is what the programs read', async () => {
+  const routes = [{ numbers: ['0110', '112'], target: '192.0.2.20:5060' }, { prefix: '+49', target: '192.0.2.10:5060', tcp: true }];
+  const users = [{ name: '0701', password: '4e5', sip_user: '+4930123456', sip_password: 'yes' }];
+  const config = { ...SMALL['gateway.config'], sip: { max_tcp_connections: 10, routes }, users };
   const objects = await chart.render({
-    ...ALL, ...SMALL, 'gateway.workersCount': 2, 'gateway.voiceSipProxy': 'proxy.voice.svc:5080;transport=tcp', 'gateway.media.reach': 'hostPorts',
+    ...ALL, ...SMALL, 'gateway.config': config, 'gateway.workersCount': 2, 'gateway.voiceSipProxy': 'proxy.voice.svc:5080;transport=tcp', 'gateway.media.reach': 'hostPorts',
   });
   const programs = ['gateway', 'coturn'].map((component) => pod(objects, component));
   const coloured = pod(await chart.render({ ...SMALL, 'deployment.type': 'gateway', 'deployment.color': 'blue' }), 'gateway');
@@ -76,7 +79,8 @@ test('what is said in the values is what the programs read', async () => {
   const [gateway, turn] = await Promise.all(programs.map(async (program) => (await ask(program, '--print-config')).stdout));
   for (const line of [
     'node = "webrtc-pod-1"', 'colour = "blue"', 'target = "proxy.voice.svc:5080"', 'tcp = true', 'domain = "proxy.voice.svc"', 'workers = 2',
-    'listen = ["127.0.0.1:5060"]', 'advertised = ["192.0.2.10"]', 'calls = 20', 'drain_seconds = 600', 'name = "alice"',
+    'listen = ["127.0.0.1:5060"]', 'advertised = ["192.0.2.10"]', 'calls = 20', 'drain_seconds = 600',
+    'name = "0701"', 'sip_user = "+4930123456"', 'numbers = ["0110", "112"]', 'prefix = "+49"',
     'urls = ["turn:turn-blue.example.com:443?transport=udp", "turn:turn-blue.example.com:443?transport=tcp"]',
     `secret = "file:${programs[0].folders.secrets}/turnSecret"`,
   ]) assert.ok(gateway.split('\n').includes(line), `${line} in ${gateway}`);
