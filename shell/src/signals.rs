@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
-use crate::config::{ConfigError, WatchedFiles};
+use crate::config::{ConfigError, WatchedFiles, note_reload};
 
 /// Orders that may wait; a person or a supervisor sends them.
 const MAX_QUEUED: usize = 8;
@@ -90,7 +90,9 @@ fn look<C>(
     if seen == *files && !is_asked {
         return (seen, None);
     }
-    match load(&seen) {
+    let loaded = load(&seen);
+    note_reload("configuration", loaded.is_ok());
+    match loaded {
         Ok((config, files)) => (files, Some(config)),
         Err(error) => {
             tracing::error!(%error, "the configuration wasn't reloaded");
