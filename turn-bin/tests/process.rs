@@ -143,8 +143,8 @@ fn a_secret_in_a_file_is_read_again_when_the_file_changes() {
 #[test]
 fn a_configuration_file_is_read_again_when_it_changes_and_a_bad_one_is_refused_once() {
     let mut files = MountedFiles::new("wst-mounted");
-    let user = |name: &str| format!("[[users]]\nname = \"{name}\"\npassword = \"p\"\n");
-    files.mount(&[("turn.toml", &user("first"))]);
+    let user = |name: &str, password: &str| format!("[[users]]\nname = \"{name}\"\npassword = \"{password}\"\n");
+    files.mount(&[("turn.toml", &user("first", "p"))]);
     let http = free_port();
     let is_usable = |usable: bool| {
         let sample = format!("\nwst_config_last_reload_successful {}\n", u8::from(usable));
@@ -160,14 +160,16 @@ fn a_configuration_file_is_read_again_when_it_changes_and_a_bad_one_is_refused_o
     let running = ChildGuard::of(child);
     until(|| log.says("TURN server started"));
     assert!(is_usable(true));
-    files.mount(&[("turn.toml", "users = 5\n")]);
-    let refused = "the configuration wasn't reloaded error=users: ";
+    // It comes before the file that it names.
+    let second = user("second", &format!("file:{}", files.path("password")));
+    files.mount(&[("turn.toml", &second)]);
+    let refused = "the configuration wasn't reloaded error=users";
     until(|| log.says(refused));
     // Two more looks at the file.
     std::thread::sleep(std::time::Duration::from_millis(4500));
     assert_eq!((log.lines_with(refused).len(), log.says("configuration reloaded")), (1, false));
     assert!(is_usable(false));
-    files.mount(&[("turn.toml", &user("second"))]);
+    files.mount(&[("turn.toml", &second), ("password", "p")]);
     until(|| log.says("configuration reloaded"));
     assert!(is_usable(true));
     running.end();
