@@ -16,6 +16,11 @@ use shell::testing::{CertificateFiles, MountedFiles, connect_tls, until};
 /// Two looks at the files and more.
 const LOOKS: Duration = Duration::from_millis(4500);
 
+/// Whether the next gateway could have what is on disk.
+async fn is_usable(gateway: &Process) -> bool {
+    Metrics::read(gateway.metrics).await.get("wsg_config_last_reload_successful") == 1.0
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn users_are_taken_over_and_a_broken_file_is_refused_once() {
     let mut files = MountedFiles::new("wsg-mounted");
@@ -23,11 +28,13 @@ async fn users_are_taken_over_and_a_broken_file_is_refused_once() {
     files.mount(&[("gateway.toml", &user("1001"))]);
     let gateway = Process::start(&["--config", &files.path("gateway.toml")], &[]);
     let mut staying = Client::sign_in(gateway.http, "1001").await;
+    assert!(is_usable(&gateway).await);
 
     files.mount(&[("gateway.toml", "[[users]\n")]);
     let refused = "the configuration wasn't reloaded";
     until(|| gateway.log.says(refused));
     tokio::time::sleep(LOOKS).await;
+    assert!(!is_usable(&gateway).await, "however long it lies there");
     assert_eq!((gateway.log.lines_with(refused).len(), gateway.log.says("configuration reloaded")), (1, false));
     let mut client = Client::connect(gateway.http).await;
     let unknown = client.request("session.signIn", credentials("1002")).await;
@@ -35,6 +42,7 @@ async fn users_are_taken_over_and_a_broken_file_is_refused_once() {
 
     files.mount(&[("gateway.toml", &user("1002"))]);
     until(|| gateway.log.says("configuration reloaded"));
+    assert!(is_usable(&gateway).await);
     Client::sign_in(gateway.http, "1002").await;
     let mut client = Client::connect(gateway.http).await;
     let gone = client.request("session.signIn", credentials("1001")).await;
@@ -120,12 +128,15 @@ async fn a_certificate_is_taken_over_and_somebody_is_told_before_it_runs_out() {
     until(|| gateway.log.says(refused));
     tokio::time::sleep(LOOKS).await;
     assert_eq!(gateway.log.lines_with(refused).len(), 1);
+    assert!(!is_usable(&gateway).await);
     assert_eq!(gateway.log.lines_with("the certificate runs out").len(), 1);
     connect_tls(gateway.http, &soon).await.expect("the old one stays");
     mounted.mount(&[("tls.crt", &certificate), ("tls.key", &key)]);
     assert!(eventually(PATIENCE, async || connect_tls(gateway.http, &fresh).await.is_ok()).await);
     let ready = http(gateway.metrics, "GET /ready HTTP/1.1", "").await;
     assert!(ready.ends_with("{\"ready\":true}"), "{ready}");
+    // TURN looks at the files for itself.
+    assert!(eventually(PATIENCE, async || is_usable(&gateway).await).await);
     assert!(ends(&Metrics::read(gateway.metrics).await) > first + 1e9);
 
     // Taking this one out of service wouldn't help anybody.

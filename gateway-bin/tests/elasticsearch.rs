@@ -88,11 +88,16 @@ fn lines_wait_for_the_right_key_and_authority_which_files_bring_while_the_progra
     until(|| server.has("configuration reloaded") && metric(metrics, "wsg_elasticsearch_queue_bytes") == 0);
     assert!(server.has("started"), "what was refused has waited");
     server.go_down();
+    let is_usable = || metric(metrics, "wsg_config_last_reload_successful") == 1;
+    assert!(is_usable());
+    std::fs::write(certificate.tls().certificate, "").expect("there is room");
+    until(|| !is_usable());
     let before = server.documents().len();
     certificate.renew();
     server.come_up(Some(&certificate.tls()));
     // The old authority isn't that of the new certificate.
     until(|| server.documents().len() > before);
+    assert!(is_usable());
     server.go_down();
     running.signal("-HUP");
     until(|| metric(metrics, "wrtc_system_error{type=\"es\"}") == 1);

@@ -6,6 +6,7 @@ use std::fmt::{Display, Write};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
+use crate::config::last_reload_successful;
 use crate::log::elasticsearch::shipping_figures;
 use crate::log::lost_log_lines;
 
@@ -50,6 +51,13 @@ impl Exposition {
         if let Some(bytes) = resident_memory_bytes() {
             self.single(Kind::Gauge, name, "Resident memory of the process.", bytes);
         }
+    }
+
+    /// Whether what changed of the configuration could be taken over; the name begins with `prefix`.
+    pub fn config(&mut self, prefix: &str) {
+        let help = "1 unless the configuration, or a file that it names, has changed and can't be used.";
+        let name = format!("{prefix}_config_last_reload_successful");
+        self.single(Kind::Gauge, &name, help, u8::from(last_reload_successful()));
     }
 
     /// What became of log lines; the names begin with `prefix`.

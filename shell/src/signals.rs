@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
-use crate::config::{ConfigError, WatchedFiles};
+use crate::config::{ConfigError, WatchedFiles, note_reload};
 
 /// Orders that may wait; a person or a supervisor sends them.
 const MAX_QUEUED: usize = 8;
@@ -23,6 +23,14 @@ pub enum Order<C> {
     Interrupt,
     /// SIGHUP, or one of the configuration's files has changed: take over what can be taken over from this configuration.
     Reload(Box<C>),
+}
+
+/// What came of the last look at the files.
+#[derive(Clone)]
+struct Look {
+    files: WatchedFiles,
+    /// Why they can't be used, if they can't.
+    refusal: Option<String>,
 }
 
 /// Translates SIGTERM, SIGINT and SIGHUP, and looks after the files of a configuration. `load` is told what they hold now; what
@@ -58,20 +66,21 @@ async fn order_ends<C>(mut terminate: Signal, mut interrupt: Signal, orders: mps
 
 async fn order_reloads<C: Send + 'static>(
     mut hangup: Signal,
-    mut files: WatchedFiles,
+    files: WatchedFiles,
     load: Arc<impl Fn(&WatchedFiles) -> Result<(C, WatchedFiles), ConfigError> + Send + Sync + 'static>,
     orders: mpsc::Sender<Order<C>>,
 ) {
+    let mut last = Look { files, refusal: None };
     loop {
         let is_asked = tokio::select! {
             _ = hangup.recv() => true,
             () = tokio::time::sleep(WATCH_EVERY) => false,
         };
-        let (before, load) = (files.clone(), Arc::clone(&load));
+        let (before, load) = (last.clone(), Arc::clone(&load));
         // Files may lie on a network. A panic leaves the configuration that is in force.
-        let looked = tokio::task::spawn_blocking(move || look(&before, is_asked, &*load)).await;
-        let Ok((seen, config)) = looked else { continue };
-        files = seen;
+        let looked = tokio::task::spawn_blocking(move || look_again(&before, is_asked, &*load)).await;
+        let Ok((look, config)) = looked else { continue };
+        last = look;
         if let Some(config) = config
             && orders.send(Order::Reload(Box::new(config))).await.is_err()
         {
@@ -80,21 +89,50 @@ async fn order_reloads<C: Send + 'static>(
     }
 }
 
-/// What the files hold now, and the configuration that they make where that is something else, or somebody asks for it.
-fn look<C>(
-    files: &WatchedFiles,
+/// What the files hold now, and the configuration that they make where that is something else, or somebody asks for it. What
+/// was refused is tried each time: it may name a file that wasn't there yet, and that nobody knows of.
+fn look_again<C>(
+    last: &Look,
     is_asked: bool,
     load: impl Fn(&WatchedFiles) -> Result<(C, WatchedFiles), ConfigError>,
-) -> (WatchedFiles, Option<C>) {
-    let seen = files.read_again();
-    if seen == *files && !is_asked {
-        return (seen, None);
+) -> (Look, Option<C>) {
+    let files = last.files.read_again();
+    let is_new = is_asked || files != last.files;
+    if !is_new && last.refusal.is_none() {
+        return (last.clone(), None);
     }
-    match load(&seen) {
-        Ok((config, files)) => (files, Some(config)),
+    let loaded = load(&files);
+    note_reload("configuration", loaded.is_ok());
+    match loaded {
+        Ok((config, files)) => (Look { files, refusal: None }, Some(config)),
         Err(error) => {
-            tracing::error!(%error, "the configuration wasn't reloaded");
-            (seen, None)
+            let refusal = Some(error.to_string());
+            if is_new || refusal != last.refusal {
+                tracing::error!(%error, "the configuration wasn't reloaded");
+            }
+            (Look { files, refusal }, None)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_refused_is_tried_until_it_is_good_and_not_again() {
+        let missing = || Err(ConfigError::key("users", "a file isn't there"));
+        let loaded = |_: &WatchedFiles| Ok(((), WatchedFiles::default()));
+        let unasked = |_: &WatchedFiles| panic!("nothing has changed");
+        let first = Look { files: WatchedFiles::default(), refusal: None };
+        let (last, config) = look_again::<()>(&first, false, unasked);
+        assert_eq!((last.refusal.is_some(), config), (false, None));
+        let (last, config) = look_again::<()>(&last, true, |_| missing());
+        assert_eq!((last.refusal.is_some(), config), (true, None));
+        let (last, config) = look_again::<()>(&last, false, |_| missing());
+        assert_eq!((last.refusal.is_some(), config), (true, None));
+        let (last, config) = look_again(&last, false, loaded);
+        assert_eq!((last.refusal.is_some(), config), (false, Some(())));
+        assert_eq!(look_again::<()>(&last, false, unasked).1, None);
     }
 }

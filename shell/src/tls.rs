@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::config::ConfigError;
+use crate::config::{ConfigError, note_reload};
 
 mod expiry;
 
@@ -139,7 +139,9 @@ impl TlsSettings {
     }
 
     fn take_over(&self, content: Result<Content, ConfigError>, tls: &Tls) {
-        match content.and_then(|content| content.identity(self.purpose, tls)) {
+        let identity = content.and_then(|content| content.identity(self.purpose, tls));
+        note_reload(self.purpose.section, identity.is_ok());
+        match identity {
             Ok(identity) => {
                 self.current.send_replace(Arc::new(identity));
                 if !self.is_repetition(tls) {

@@ -23,6 +23,8 @@ const ALERTS = {
   'webrtc-coturn-certificate': { metric: 'wst_certificate_expiry_timestamp_seconds', labels: { ...POD, section: 'tls' }, bad: '1209590+0x40', good: '1212000+0x40' },
   'webrtc-gateway-lost-log-lines': { metric: 'wsg_lost_log_lines_total', labels: POD, bad: '0+1x40', good: '5+0x40' },
   'webrtc-coturn-lost-log-lines': { metric: 'wst_lost_log_lines_total', labels: POD, bad: '0+1x40', good: '5+0x40' },
+  'webrtc-gateway-configuration': { metric: 'wsg_config_last_reload_successful', labels: POD, bad: '0+0x40', good: '1+0x40' },
+  'webrtc-coturn-configuration': { metric: 'wst_config_last_reload_successful', labels: POD, bad: '0+0x40', good: '1+0x40' },
   'webrtc-coturn-full': { metric: 'wst_relay_sockets', labels: POD, bad: '91+0x40', good: '90+0x40', beside: { wst_relay_sockets_allowed: '100+0x40' } },
   'webrtc-coturn-refused-connections': { metric: 'wst_refused_connections_total', labels: POD, bad: '0+1x40', good: '5+0x40' },
   'webrtc-coturn-quota': { metric: 'wst_quota_refusals_total', labels: { ...POD, worker: '1' }, bad: '0+1x40', good: '5+0x40', alert: POD },

@@ -39,6 +39,7 @@ async fn metrics(State(pages): State<Pages>) -> impl IntoResponse {
     pages.metrics.write(&mut page).await;
     pages.certificates.write(&mut page, "wst_certificate_expiry_timestamp_seconds");
     page.resident_memory("wst_resident_memory_bytes");
+    page.config("wst");
     page.log("wst");
     page
 }

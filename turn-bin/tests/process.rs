@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use shell::testing::{ChildGuard, Log, MountedFiles, check_health, output, until};
+use shell::testing::{ChildGuard, Log, MountedFiles, check_health, free_port, get, output, until};
 
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_webrtc-sip-turn"));
@@ -143,23 +143,34 @@ fn a_secret_in_a_file_is_read_again_when_the_file_changes() {
 #[test]
 fn a_configuration_file_is_read_again_when_it_changes_and_a_bad_one_is_refused_once() {
     let mut files = MountedFiles::new("wst-mounted");
-    let user = |name: &str| format!("[[users]]\nname = \"{name}\"\npassword = \"p\"\n");
-    files.mount(&[("turn.toml", &user("first"))]);
+    let user = |name: &str, password: &str| format!("[[users]]\nname = \"{name}\"\npassword = \"{password}\"\n");
+    files.mount(&[("turn.toml", &user("first", "p"))]);
+    let http = free_port();
+    let is_usable = |usable: bool| {
+        let sample = format!("\nwst_config_last_reload_successful {}\n", u8::from(usable));
+        get(http, "/metrics").expect("it answers").contains(&sample)
+    };
     let mut child = program()
         .args(["--config", &files.path("turn.toml")])
+        .env("WST_HTTP__LISTEN", http.to_string())
         .stdout(Stdio::piped())
         .spawn()
         .expect("the program starts");
     let log = Log::of(&mut child);
     let running = ChildGuard::of(child);
     until(|| log.says("TURN server started"));
-    files.mount(&[("turn.toml", "users = 5\n")]);
-    let refused = "the configuration wasn't reloaded error=users: ";
+    assert!(is_usable(true));
+    // It comes before the file that it names.
+    let second = user("second", &format!("file:{}", files.path("password")));
+    files.mount(&[("turn.toml", &second)]);
+    let refused = "the configuration wasn't reloaded error=users";
     until(|| log.says(refused));
     // Two more looks at the file.
     std::thread::sleep(std::time::Duration::from_millis(4500));
     assert_eq!((log.lines_with(refused).len(), log.says("configuration reloaded")), (1, false));
-    files.mount(&[("turn.toml", &user("second"))]);
+    assert!(is_usable(false));
+    files.mount(&[("turn.toml", &second), ("password", "p")]);
     until(|| log.says("configuration reloaded"));
+    assert!(is_usable(true));
     running.end();
 }

@@ -86,6 +86,7 @@ fn process(page: &mut Exposition, stats: &ControlStats) {
     page.single(Kind::Gauge, "wsg_rtp_ports_configured", "UDP ports in the configured range.", stats.rtp_ports);
     page.single(Kind::Gauge, "wsg_control_queue_length", "Inputs waiting for the control task.", stats.outside_queue);
     page.resident_memory("wsg_resident_memory_bytes");
+    page.config("wsg");
     page.log("wsg");
 }
 

@@ -34,6 +34,7 @@ use self::shipper::{Shipper, Work};
 use self::spool::{Inlet, Spool};
 use super::error::LogError;
 use super::sink::Tolerant;
+use crate::config::note_reload;
 
 /// What sends the lines of this process. When it is dropped, what waits is sent as far as that goes at once.
 pub(super) struct Shipping {
@@ -70,9 +71,11 @@ impl Shipping {
 
     /// Takes over address, credentials and certificates. What can't be used is logged and left as it is.
     pub(super) fn reload(&self, settings: &Elasticsearch) {
-        let Some(url) = &settings.url else { return };
-        match Client::new(url, settings) {
-            Ok(client) => drop(self.client.send_replace(client)),
+        let client = settings.url.as_ref().map(|url| Client::new(url, settings)).transpose();
+        note_reload("log.elasticsearch", client.is_ok());
+        match client {
+            Ok(Some(client)) => drop(self.client.send_replace(client)),
+            Ok(None) => {}
             Err(error) => tracing::error!(%error, "the settings of Elasticsearch weren't reloaded"),
         }
     }
