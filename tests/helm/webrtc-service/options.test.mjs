@@ -95,6 +95,12 @@ test('arguments of the program are refused by name', async () => {
   for (const argument of files) assert.ok(said.includes(`gateway.arguments: "${argument}": the chart sets it; the file is gateway.config, or that of gateway.configSecret\n`), `${argument}: ${said}`);
 });
 
+test('labels by which objects are found are refused by name', async () => {
+  const labels = ['common', 'gateway', 'coturn', 'alerts'].flatMap((map) => ['service', 'servicename', 'color'].map((name) => `labels.${map}.${name}`));
+  const said = await chart.refusal(Object.fromEntries(labels.map((label) => [label, 'teal'])));
+  for (const label of labels) assert.ok(said.includes(`\n${label}: `), `${label}: ${said}`);
+});
+
 test('values-template.yaml explains every option, and is a file that works', async () => {
   const template = read(chart.file('values-template.yaml'));
   const has = (option) => option.split('.').reduce((inner, key) => (inner && typeof inner === 'object' && key in inner ? inner[key] : undefined), template) !== undefined;

@@ -138,3 +138,20 @@ test('names are the same in every object that refers to them', async () => {
     assert.deepEqual(object(objects, 'Service', 'webrtc-gateway-service').spec, object(objects, 'Service', service.name).spec);
   }
 });
+
+test('labels of the operator’s are everywhere, once, in place of the chart’s', async () => {
+  const chosen = { team: 'voice', 'app.kubernetes.io/part-of': 'calls', grafana_dashboard: 'yes' };
+  const ofAlerts = { team: 'duty', severity: 'page' };
+  const labels = { 'labels.common': chosen, 'labels.gateway': chosen, 'labels.coturn': chosen, 'labels.alerts': ofAlerts };
+  // The release has a name that YAML would take for a number.
+  const objects = await chart.render({ ...FULL, ...step(['all', 'blue']), 'deployment.keda': true, ...labels }, { release: '1e3' });
+  const pods = objects.filter(({ kind }) => kind === 'Deployment').map(({ spec }) => spec.template);
+  assert.equal(pods.length, 2);
+  for (const { kind, metadata } of [...objects, ...pods]) {
+    const expected = { ...chosen, ...(kind === 'PrometheusRule' ? ofAlerts : {}), service: 'webrtc', 'app.kubernetes.io/instance': '1e3' };
+    assert.deepEqual(metadata.labels, { ...metadata.labels, ...expected });
+  }
+  const alerts = object(objects, 'PrometheusRule', 'webrtc-alerts').spec.groups.flatMap(({ rules }) => rules);
+  for (const alert of alerts) assert.deepEqual(alert.labels, ofAlerts);
+  assert.deepEqual(await problems({ [VERSIONS.at(-1)]: objects }), []);
+});
