@@ -31,7 +31,7 @@ test('an option of another type is refused by name', async () => {
   const wrong = illTyped(chart);
   const said = await chart.refusal(wrong);
   for (const option of Object.keys(wrong)) assert.ok(said.includes(`- ${option}: `), `${option}: ${said}`);
-  const more = { 'gateway.replicas': '1', 'gateway.workersCount': 1.5, 'coturn.port': 70000, 'gateway.logPath': 'log', 'gateway.turnExternalUriBlue': 'https://turn.example.com', 'coturn.budget.minAvailable': 'half', 'gateway.voiceSipProxy': 'a;transport=sctp', 'gateway.secrets.env.turnSecret': 'one,two', 'gateway.resources.requests.cpu': '800m', 'gateway.resources.requests.ephemeral-storage': true, 'deployment.ingress.tls': 'secret', 'monitoring.alertFor': { 'webrtc-gateway-signin': '1m' } };
+  const more = { 'gateway.replicas': '1', 'gateway.workersCount': 1.5, 'coturn.port': 70000, 'gateway.logPath': 'log', 'gateway.turnExternalUriBlue': 'https://turn.example.com', 'coturn.budget.minAvailable': 'half', 'gateway.voiceSipProxy': 'a;transport=sctp', 'gateway.secrets.env.turnSecret': 'one,two', 'gateway.resources.requests.cpu': '800m', 'gateway.resources.requests.ephemeral-storage': true, 'gateway.resources.limits.cpu': 'two', 'coturn.resources.requests.cpu': -1, 'coturn.resources.limits.memory': '8 Gi', 'coturn.logPvc.capacity': 'fifty', 'deployment.ingress.tls': 'secret', 'monitoring.alertFor': { 'webrtc-gateway-signin': '1m' } };
   const again = await chart.refusal(more);
   // Pods have IPv4 addresses, so they would look for this proxy in vain.
   assert.ok((await chart.refusal({ 'gateway.voiceSipProxy': '[2001:db8::1]:5060' })).includes('- gateway.voiceSipProxy: '));
@@ -93,6 +93,12 @@ test('arguments of the program are refused by name', async () => {
   const said = await chart.refusal({ 'gateway.arguments': [...refused, ...files] });
   for (const argument of refused) assert.ok(said.includes(`gateway.arguments: "${argument}": only "-codecs LIST" and "-sip-disallowed-codecs LIST" are understood; settings of webrtc-sip-gateway belong in gateway.config\n`), `${argument}: ${said}`);
   for (const argument of files) assert.ok(said.includes(`gateway.arguments: "${argument}": the chart sets it; the file is gateway.config, or that of gateway.configSecret\n`), `${argument}: ${said}`);
+});
+
+test('memory and capacity without a unit, which are bytes, are refused by name', async () => {
+  const bare = { 'coturn.resources.requests.memory': 150, 'coturn.resources.limits.memory': '8589934592', 'gateway.resources.limits.memory': '500m', 'gateway.logPvc.capacity': 50, 'coturn.logPvc.capacity': '5e9' };
+  const said = await chart.refusal({ ...bare, 'gateway.resources.requests.memory': 150 });
+  assert.deepEqual(said.match(/^\S+(?=: \S+ would be bytes)/gm).sort(), Object.keys(bare).sort());
 });
 
 test('labels by which objects are found are refused by name', async () => {
