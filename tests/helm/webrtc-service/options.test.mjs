@@ -71,6 +71,8 @@ test('what does not fit together is refused by name', async () => {
     [{ 'deployment.ingress.className': 'nginx', 'deployment.ingress.annotations': { 'kubernetes.io/ingress.class': 'nginx' } }, 'deployment.ingress.className'],
     [{ 'deployment.gatewayApi.enabled': true }, 'deployment.gatewayApi.parentRefs'],
     [{ 'gateway.config': { node: 'x' }, 'gateway.configSecret': 'y' }, 'gateway.configSecret'],
+    [{ 'gateway.logPvc': { pvcName: 'x' } }, 'gateway.logPvc: nothing would be written there'],
+    [{ 'deployment.type': 'infra', 'coturn.logPvc': { pvcName: 'x' } }, 'coturn.logPvc: nothing would be written there'],
     [{ 'coturn.logPvc': { pvcName: 'x', volumeSpec: { nfs: {} } } }, 'coturn.logPvc.volumeName'],
     [{ 'coturn.logPvc': { pvcName: 'x', volumespec: { nfs: {} } } }, 'coturn.logPvc.volumeName'],
     [{ 'deployment.keda': true, 'coturn.resources': null }, 'coturn.resources.requests'],
