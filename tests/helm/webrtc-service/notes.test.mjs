@@ -23,6 +23,10 @@ test('the notes say what comes next, and what does nothing', async () => {
   assert.doesNotMatch(ported, /has no port/);
   assert.match(said['cutover green'], /webrtc\.example\.com\/ping +# "path":"green"/);
   assert.match(said['all blue'], /https:\/\/webrtc\.example\.com\//);
+  assert.match(said['all blue'], /deployment\/webrtc-coturn-blue[^]*turn-blue\.example\.com lead to the balancer of the TURN server/);
+  const onNodes = await chart.notes({ ...step(['all', 'blue']), 'gateway.media.reach': 'hostPorts', 'gateway.turnExternalUriBlue': '' });
+  assert.match(onNodes, /There is no TURN server, since gateway\.turnExternalUriBlue is empty/);
+  assert.doesNotMatch(onNodes, /webrtc-coturn/);
   const routed = (sessionPersistence) => chart.notes({ ...step(['all', 'blue']), 'deployment.gatewayApi': { enabled: true, parentRefs: [{ name: 'web' }], sessionPersistence } });
   assert.match(await routed(false), /WARNING: deployment\.gatewayApi\.sessionPersistence is off/);
   assert.doesNotMatch(await routed(true), /WARNING/);

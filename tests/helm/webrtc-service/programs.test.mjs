@@ -46,7 +46,6 @@ test('the programs take their configuration, whatever is set', async () => {
   const variants = [
     {},
     { 'gateway.media.reach': 'hostPorts', 'coturn.tlsSecret': 'turn-tls', 'gateway.enableTranscoding': false },
-    { 'gateway.media.reach': 'hostNetwork', 'gateway.turnExternalUriBlue': '' },
     { 'gateway.voiceSipProxy': 'proxy.voice.svc:5080;transport=tcp', 'gateway.sip.trusted': ['10.1.0.0/16', '10.2.0.1'], 'gateway.allowedOrigins': ['https://crm.example.com', 'https://b.example.com'] },
     { 'gateway.arguments': ['-codecs pcmu,pcma,opus=120', '-sip-disallowed-codecs opus,telephone-event'] },
     { 'gateway.esServer': 'elasticsearch.logging.svc:9200', 'gateway.esQueueMegabytes': 64 },
@@ -64,6 +63,13 @@ test('the programs take their configuration, whatever is set', async () => {
       assert.equal(status, 0, `${component} with ${JSON.stringify(variant)}: ${stdout}${stderr}`);
     }
   }
+});
+
+test('the gateway takes its configuration without a TURN server', async () => {
+  const gateway = pod(await chart.render({ ...ALL, ...SMALL, 'gateway.media.reach': 'hostNetwork', 'gateway.turnExternalUriBlue': '' }), 'gateway');
+  assert.equal(gateway.env.WSG_TURN__URLS, undefined);
+  const { status, stdout, stderr } = await ask(gateway, '--check-config');
+  assert.equal(status, 0, `${stdout}${stderr}`);
 });
 
 test('what is said in the values is what the programs read', async () => {

@@ -32,6 +32,8 @@ const FULL = {
 };
 const VARIANTS = [{}, FULL, { 'deployment.hpa': true, 'gateway.media.reach': 'hostPorts' }, { 'deployment.keda': true, 'gateway.media.reach': 'hostNetwork', 'deployment.gatewayApi': { enabled: true, parentRefs: [{ name: 'web' }] } }];
 
+const title = (colour) => colour[0].toUpperCase() + colour.slice(1);
+
 test('each step brings what the guide says, by the names that it says', async () => {
   const brought = async (type, colour, options = {}) => names(await chart.render({ ...step([type, colour]), ...options }));
   assert.deepEqual(await brought('infra', ''), ['Secret/webrtc-turn-secret']);
@@ -55,7 +57,13 @@ test('each step brings what the guide says, by the names that it says', async ()
     assert.deepEqual(await brought('coturn', colour), coturn);
     assert.deepEqual(await brought('gateway', colour), gateway);
     assert.deepEqual(await brought('cutover', colour), cutover);
-    assert.deepEqual(await brought('all', colour), [...infra, ...coturn, ...gateway, ...cutover, 'Secret/webrtc-turn-secret'].sort());
+    const everything = [...infra, ...coturn, ...gateway, ...cutover, 'Secret/webrtc-turn-secret'].sort();
+    assert.deepEqual(await brought('all', colour), everything);
+    // Browsers that reach nodes need no TURN server, unless they are told of one.
+    const [onNodes, untold] = [{ 'gateway.media.reach': 'hostPorts' }, { [`gateway.turnExternalUri${title(colour)}`]: '' }];
+    assert.deepEqual(await brought('all', colour, onNodes), everything);
+    assert.deepEqual(await brought('all', colour, { ...onNodes, ...untold, 'image.coturn': '' }), everything.filter((name) => !name.includes('coturn')));
+    assert.deepEqual(await brought('infra', colour, { ...onNodes, ...untold }), infra);
   }
 });
 

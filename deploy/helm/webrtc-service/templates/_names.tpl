@@ -16,6 +16,14 @@ blue
 {{ eq (include "webrtc.colour" .) "blue" | ternary "green" "blue" }}
 {{- end -}}
 
+{{- /* "true" unless this release would bring a TURN server that nobody is told of: with everything in one release, and browsers
+       that reach the nodes. */ -}}
+{{- define "webrtc.hasTurn" -}}
+{{- if or (ne .Values.deployment.type "all") (eq .Values.gateway.media.reach "turn") (include "webrtc.turnExternalUri" .) -}}
+true
+{{- end -}}
+{{- end -}}
+
 {{- /* "true" where this release brings a step of the deployment: common, colour, coturn, gateway or cutover. */ -}}
 {{- define "webrtc.brings" -}}
 {{- $root := index . 0 -}}
@@ -23,7 +31,7 @@ blue
 {{- $type := $root.Values.deployment.type -}}
 {{- $coloured := ne (include "webrtc.colour" $root) "" -}}
 {{- if or
-      (eq $type "all")
+      (and (eq $type "all") (or (ne $step "coturn") (include "webrtc.hasTurn" $root)))
       (eq $type $step)
       (and (eq $type "infra") (eq $step "colour") $coloured)
       (and (eq $type "infra") (eq $step "common") (not $coloured)) -}}
