@@ -83,6 +83,8 @@ test('what does not fit together is refused by name', async () => {
     [{ 'ingress.ingressClassName': 'nginx', 'ingress.annotations': { 'kubernetes.io/ingress.class': 'nginx' } }, 'ingress.ingressClassName'],
     [{ autoscaling: { enabled: true, minReplicas: 3, maxReplicas: 2 } }, 'autoscaling.maxReplicas'],
     [{ autoscaling: { enabled: true, targetCPUUtilizationPercentage: null } }, 'targetCPUUtilizationPercentage'],
+    [{ 'autoscaling.enabled': true, resources: null }, '\nresources.requests.cpu: '],
+    [{ autoscaling: { enabled: true, targetMemoryUtilizationPercentage: 70 }, resources: { requests: { memory: null }, limits: null } }, '\nresources.requests.memory: '],
   ];
   for (const [options, named] of cases) assert.ok((await chart.refusal(options)).includes(named), named);
 });
