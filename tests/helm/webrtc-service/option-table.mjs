@@ -252,6 +252,7 @@ export const ROWS = [
   ['coturn.tlsSecret', 'turn-tls', COTURN, 'volumes.config.projected.sources.1.secret.name', 'turn-tls'],
   ['coturn.tlsSecret', 'turn-tls', GATEWAY, variable('WSG_TURN__URLS'), 'turn:turn-blue.example.com:443?transport=udp,turns:turn-blue.example.com:443?transport=tcp'],
   ['coturn.lbIpBlue', '192.0.2.1', TURN_SERVICE, 'spec.loadBalancerIP', '192.0.2.1'],
+  ['coturn.lbIpBlue', '2001:db8::1', TURN_SERVICE, 'spec.loadBalancerIP', '2001:db8::1'],
   ['coturn.lbIpGreen', '192.0.2.2', step('infra', 'green', 'Service/webrtc-coturn-service-green'), 'spec.loadBalancerIP', '192.0.2.2'],
   ['coturn.allowPeers', ['10.42.0.0/16'], COTURN, variable('WST_RELAY__ALLOW_PEERS'), '10.42.0.0/16'],
   ['coturn.relayPortLow', 50000, COTURN, variable('WST_RELAY__PORT_LOW'), '50000'],

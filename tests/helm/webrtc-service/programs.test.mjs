@@ -43,8 +43,10 @@ async function certificate() {
 
 test('the programs take their configuration, whatever is set', async () => {
   const files = await certificate();
+  const ranges = ['10.42.0.7', '0.0.0.0/0', '192.0.2.128/25', '::/0', '::1', 'fd00::/8', '2001:DB8:0:1:2:3:4:5/128', '::ffff:10.1.2.3'];
   const variants = [
     {},
+    { 'gateway.trustedProxies': ranges, 'gateway.sip.trusted': ranges, 'coturn.allowPeers': ranges, 'gateway.media': { webrtcPort: 65533, rtpPortLow: 1024, rtpPortHigh: 1200 }, 'coturn.relayPortLow': 1024, 'coturn.relayPortHigh': 1100 },
     { 'gateway.media.reach': 'hostPorts', 'coturn.tlsSecret': 'turn-tls', 'gateway.enableTranscoding': false },
     { 'gateway.voiceSipProxy': 'proxy.voice.svc:5080;transport=tcp', 'gateway.sip.trusted': ['10.1.0.0/16', '10.2.0.1'], 'gateway.allowedOrigins': ['https://crm.example.com', 'https://b.example.com'] },
     { 'gateway.arguments': ['-codecs pcmu,pcma,opus=120', '-sip-disallowed-codecs opus,telephone-event'] },
