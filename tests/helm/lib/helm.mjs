@@ -17,7 +17,7 @@ const OLD = { version: '1.1' };
 const stringify = (values) => YAML.stringify(values, OLD);
 export const read = (text) => YAML.parse(text, OLD);
 
-/** The objects of a rendered text. */
+/** The objects of a rendered text. A key that a map has twice is an error, too. */
 function parse(text) {
   return YAML.parseAllDocuments(text, OLD).map((document) => {
     if (document.errors.length > 0) throw document.errors[0];

@@ -69,6 +69,7 @@ export const ROWS = [
   ['autoscaling.enabled', false, SCALER, null],
   ['autoscaling.enabled', true, SCALER, 'spec.scaleTargetRef.name', RELEASE],
   ['autoscaling.enabled', true, DEPLOYMENT, 'spec.replicas', undefined],
+  ['autoscaling.enabled', true, SCALER, 'spec.metrics', [utilisation('cpu', 80)], { resources: { requests: null, limits: { cpu: '1' } } }],
   ['autoscaling.minReplicas', 2, SCALER, 'spec.minReplicas', 2, SCALED],
   ['autoscaling.maxReplicas', 5, SCALER, 'spec.maxReplicas', 5, SCALED],
   ['autoscaling.targetCPUUtilizationPercentage', 75, SCALER, 'spec.metrics', [utilisation('cpu', 75)], SCALED],

@@ -57,6 +57,7 @@ test('an option of another type, or of another range, is refused by name', async
     'ingress.host': 'https://webphone.example.com',
     'ingress.annotations': { a: true },
     'resources.requests': '50m',
+    'resources.limits.cpu': 'half',
     podAnnotations: { port: 10052 },
     serviceAccountName: '',
     'ingress.hosts': [{ host: 'webphone.example.com', paths: [{ path: '/phone' }] }],
@@ -82,8 +83,16 @@ test('what does not fit together is refused by name', async () => {
     [{ 'ingress.ingressClassName': 'nginx', 'ingress.annotations': { 'kubernetes.io/ingress.class': 'nginx' } }, 'ingress.ingressClassName'],
     [{ autoscaling: { enabled: true, minReplicas: 3, maxReplicas: 2 } }, 'autoscaling.maxReplicas'],
     [{ autoscaling: { enabled: true, targetCPUUtilizationPercentage: null } }, 'targetCPUUtilizationPercentage'],
+    [{ 'autoscaling.enabled': true, resources: null }, '\nresources.requests.cpu: '],
+    [{ autoscaling: { enabled: true, targetMemoryUtilizationPercentage: 70 }, resources: { requests: { memory: null }, limits: null } }, '\nresources.requests.memory: '],
   ];
   for (const [options, named] of cases) assert.ok((await chart.refusal(options)).includes(named), named);
+});
+
+test('memory without a unit, which is bytes, is refused by name', async () => {
+  const bare = { 'resources.requests.memory': 128, 'resources.limits.memory': '1024' };
+  const said = await chart.refusal(bare);
+  for (const option of Object.keys(bare)) assert.match(said, new RegExp(`^${option}: \\d+ would be bytes`, 'm'));
 });
 
 test('values-template.yaml explains every option and changes none', () => {

@@ -23,8 +23,15 @@ test('the notes say what comes next, and what does nothing', async () => {
   assert.doesNotMatch(ported, /has no port/);
   assert.match(said['cutover green'], /webrtc\.example\.com\/ping +# "path":"green"/);
   assert.match(said['all blue'], /https:\/\/webrtc\.example\.com\//);
-  const routed = (sessionPersistence) => chart.notes({ ...step(['all', 'blue']), 'deployment.gatewayApi': { enabled: true, parentRefs: [{ name: 'web' }], sessionPersistence } });
+  assert.match(said['all blue'], /deployment\/webrtc-coturn-blue[^]*turn-blue\.example\.com lead to the balancer of the TURN server/);
+  const onNodes = await chart.notes({ ...step(['all', 'blue']), 'gateway.media.reach': 'hostPorts', 'gateway.turnExternalUriBlue': '' });
+  assert.match(onNodes, /There is no TURN server, since gateway\.turnExternalUriBlue is empty/);
+  assert.doesNotMatch(onNodes, /webrtc-coturn/);
+  const routed = (sessionPersistence, more) => chart.notes({ ...step(['all', 'blue']), 'deployment.gatewayApi': { enabled: true, parentRefs: [{ name: 'web' }], sessionPersistence }, ...more });
   assert.match(await routed(false), /WARNING: deployment\.gatewayApi\.sessionPersistence is off/);
-  assert.doesNotMatch(await routed(true), /WARNING/);
+  const sticky = await routed(true);
+  assert.doesNotMatch(sticky, /WARNING/);
+  assert.match(sticky, /a listener with a\ncertificate for webrtc\.example\.com\./);
+  assert.match(await routed(true, { 'deployment.ingress.tls': { secretName: 'tls' } }), /WARNING, options that do nothing:\n  deployment\.ingress\.tls: /);
   for (const text of Object.values(said)) assert.doesNotMatch(text, /WARNING|<no value>|%!/);
 });

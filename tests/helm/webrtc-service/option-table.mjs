@@ -28,6 +28,9 @@ const ES = { 'gateway.esServer': 'es' };
 const TOLERATION = { key: 'pool', operator: 'Exists', effect: 'NoSchedule' };
 const AFFINITY = { podAntiAffinity: { preferredDuringSchedulingIgnoredDuringExecution: [] } };
 const PVC = { pvcName: 'log-pvc', volumeName: 'log-volume', volumeSpec: { nfs: { server: '192.0.2.7', path: '/logs' } } };
+/** A log in files, and in files of a volume. */
+const filed = (component) => ({ [`${component}.logPath`]: '/mnt/log' });
+const stored = (component) => ({ ...filed(component), [`${component}.logPvc`]: PVC });
 const RACK = { topologyKey: 'rack', maxSkew: 2, whenUnsatisfiable: 'DoNotSchedule' };
 const SPREAD = [{ ...RACK, labelSelector: { matchLabels: { a: 'b' } } }];
 const PEERS = [{ namespaceSelector: { matchLabels: { a: 'b' } } }];
@@ -144,19 +147,19 @@ export const ROWS = [
     [`${component}.logPath`, '/mnt/log', IN[component], 'volumes.log', { name: 'log', hostPath: { path: '/mnt/log', type: 'DirectoryOrCreate' } }],
     [`${component}.logPath`, '/mnt/log', IN[component], 'mounts.log', { name: 'log', mountPath: '/mnt/log' }],
     [`${component}.logPath`, 'stdout', IN[component], 'volumes.log', undefined],
-    [`${component}.logPvc`, null, IN[component], 'volumes.log.hostPath.path', '/mnt/log', { [`${component}.logPath`]: '/mnt/log' }],
+    [`${component}.logPvc`, null, IN[component], 'volumes.log.hostPath.path', '/mnt/log', filed(component)],
     [`${component}.logPath`, 'stdout', IN[component], variable(component === 'gateway' ? 'WSG_LOG__FORMAT' : 'WST_LOG__FORMAT'), 'json'],
-    [`${component}.logPvc.pvcName`, 'log-pvc', IN[component], 'volumes.log.persistentVolumeClaim.claimName', 'log-pvc', { [`${component}.logPath`]: '/mnt/log' }],
-    [`${component}.logPvc`, { pvcName: 'log-pvc' }, at(COMMON, 'PersistentVolumeClaim/log-pvc'), 'spec', { accessModes: ['ReadWriteMany'], resources: { requests: { storage: '50Gi' } } }],
-    [`${component}.logPvc.storageClassName`, 'slow', at(COMMON, 'PersistentVolumeClaim/log-pvc'), 'spec.storageClassName', 'slow', { [`${component}.logPvc`]: PVC }],
-    [`${component}.logPvc.storageClassName`, 'slow', at(COMMON, 'PersistentVolume/log-volume'), 'spec.storageClassName', 'slow', { [`${component}.logPvc`]: PVC }],
-    [`${component}.logPvc.capacity`, '5Gi', at(COMMON, 'PersistentVolumeClaim/log-pvc'), 'spec.resources.requests.storage', '5Gi', { [`${component}.logPvc`]: PVC }],
-    [`${component}.logPvc.capacity`, '5Gi', at(COMMON, 'PersistentVolume/log-volume'), 'spec.capacity.storage', '5Gi', { [`${component}.logPvc`]: PVC }],
-    [`${component}.logPvc.volumeName`, 'named', at(COMMON, 'PersistentVolumeClaim/log-pvc'), 'spec.volumeName', 'named', { [`${component}.logPvc.pvcName`]: 'log-pvc' }],
-    [`${component}.logPvc.volumeSpec`, { accessModes: ['ReadWriteOnce'], persistentVolumeReclaimPolicy: 'Retain' }, at(COMMON, 'PersistentVolume/log-volume'), 'spec', { accessModes: ['ReadWriteOnce'], capacity: { storage: '50Gi' }, nfs: { path: '/logs', server: '192.0.2.7' }, persistentVolumeReclaimPolicy: 'Retain', storageClassName: '' }, { [`${component}.logPvc`]: PVC }],
-    [`${component}.logPvc.volumespec`, { accessModes: ['ReadWriteOnce'], hostPath: { path: '/logs' } }, at(COMMON, 'PersistentVolume/log-volume'), 'spec', { accessModes: ['ReadWriteOnce'], capacity: { storage: '50Gi' }, hostPath: { path: '/logs' }, storageClassName: '' }, { [`${component}.logPvc.volumeName`]: 'log-volume' }],
-    [`${component}.logPvc.volumeSpec.accessModes`, ['ReadWriteOnce'], at(COMMON, 'PersistentVolumeClaim/log-pvc'), 'spec.accessModes', ['ReadWriteOnce'], { [`${component}.logPvc`]: PVC }],
-    [`${component}.logPvc.volumeAnnotations`, { 'bound-by-controller': 'yes' }, at(COMMON, 'PersistentVolume/log-volume'), 'metadata.annotations', { 'bound-by-controller': 'yes' }, { [`${component}.logPvc`]: PVC }],
+    [`${component}.logPvc.pvcName`, 'log-pvc', IN[component], 'volumes.log.persistentVolumeClaim.claimName', 'log-pvc', filed(component)],
+    [`${component}.logPvc`, { pvcName: 'log-pvc' }, at(COMMON, 'PersistentVolumeClaim/log-pvc'), 'spec', { accessModes: ['ReadWriteMany'], resources: { requests: { storage: '50Gi' } } }, filed(component)],
+    [`${component}.logPvc.storageClassName`, 'slow', at(COMMON, 'PersistentVolumeClaim/log-pvc'), 'spec.storageClassName', 'slow', stored(component)],
+    [`${component}.logPvc.storageClassName`, 'slow', at(COMMON, 'PersistentVolume/log-volume'), 'spec.storageClassName', 'slow', stored(component)],
+    [`${component}.logPvc.capacity`, '5Gi', at(COMMON, 'PersistentVolumeClaim/log-pvc'), 'spec.resources.requests.storage', '5Gi', stored(component)],
+    [`${component}.logPvc.capacity`, '5Gi', at(COMMON, 'PersistentVolume/log-volume'), 'spec.capacity.storage', '5Gi', stored(component)],
+    [`${component}.logPvc.volumeName`, 'named', at(COMMON, 'PersistentVolumeClaim/log-pvc'), 'spec.volumeName', 'named', { ...filed(component), [`${component}.logPvc.pvcName`]: 'log-pvc' }],
+    [`${component}.logPvc.volumeSpec`, { accessModes: ['ReadWriteOnce'], persistentVolumeReclaimPolicy: 'Retain' }, at(COMMON, 'PersistentVolume/log-volume'), 'spec', { accessModes: ['ReadWriteOnce'], capacity: { storage: '50Gi' }, nfs: { path: '/logs', server: '192.0.2.7' }, persistentVolumeReclaimPolicy: 'Retain', storageClassName: '' }, stored(component)],
+    [`${component}.logPvc.volumespec`, { accessModes: ['ReadWriteOnce'], hostPath: { path: '/logs' } }, at(COMMON, 'PersistentVolume/log-volume'), 'spec', { accessModes: ['ReadWriteOnce'], capacity: { storage: '50Gi' }, hostPath: { path: '/logs' }, storageClassName: '' }, { ...filed(component), [`${component}.logPvc.volumeName`]: 'log-volume' }],
+    [`${component}.logPvc.volumeSpec.accessModes`, ['ReadWriteOnce'], at(COMMON, 'PersistentVolumeClaim/log-pvc'), 'spec.accessModes', ['ReadWriteOnce'], stored(component)],
+    [`${component}.logPvc.volumeAnnotations`, { 'bound-by-controller': 'yes' }, at(COMMON, 'PersistentVolume/log-volume'), 'metadata.annotations', { 'bound-by-controller': 'yes' }, stored(component)],
   ]),
 
   // gateway
@@ -249,6 +252,7 @@ export const ROWS = [
   ['coturn.tlsSecret', 'turn-tls', COTURN, 'volumes.config.projected.sources.1.secret.name', 'turn-tls'],
   ['coturn.tlsSecret', 'turn-tls', GATEWAY, variable('WSG_TURN__URLS'), 'turn:turn-blue.example.com:443?transport=udp,turns:turn-blue.example.com:443?transport=tcp'],
   ['coturn.lbIpBlue', '192.0.2.1', TURN_SERVICE, 'spec.loadBalancerIP', '192.0.2.1'],
+  ['coturn.lbIpBlue', '2001:db8::1', TURN_SERVICE, 'spec.loadBalancerIP', '2001:db8::1'],
   ['coturn.lbIpGreen', '192.0.2.2', step('infra', 'green', 'Service/webrtc-coturn-service-green'), 'spec.loadBalancerIP', '192.0.2.2'],
   ['coturn.allowPeers', ['10.42.0.0/16'], COTURN, variable('WST_RELAY__ALLOW_PEERS'), '10.42.0.0/16'],
   ['coturn.relayPortLow', 50000, COTURN, variable('WST_RELAY__PORT_LOW'), '50000'],

@@ -31,11 +31,20 @@ test('an option of another type is refused by name', async () => {
   const wrong = illTyped(chart);
   const said = await chart.refusal(wrong);
   for (const option of Object.keys(wrong)) assert.ok(said.includes(`- ${option}: `), `${option}: ${said}`);
-  const more = { 'gateway.replicas': '1', 'gateway.workersCount': 1.5, 'coturn.port': 70000, 'gateway.logPath': 'log', 'gateway.turnExternalUriBlue': 'https://turn.example.com', 'coturn.budget.minAvailable': 'half', 'gateway.voiceSipProxy': 'a;transport=sctp', 'gateway.secrets.env.turnSecret': 'one,two', 'gateway.resources.requests.cpu': '800m', 'gateway.resources.requests.ephemeral-storage': true, 'deployment.ingress.tls': 'secret', 'monitoring.alertFor': { 'webrtc-gateway-signin': '1m' } };
+  const more = { 'gateway.replicas': '1', 'gateway.workersCount': 1.5, 'coturn.port': 70000, 'gateway.media.rtpPortLow': 1023, 'coturn.relayPortLow': 1023, 'gateway.logPath': 'log', 'gateway.turnExternalUriBlue': 'https://turn.example.com', 'coturn.budget.minAvailable': 'half', 'gateway.voiceSipProxy': 'a;transport=sctp', 'gateway.secrets.env.turnSecret': 'one,two', 'gateway.resources.requests.cpu': '800m', 'gateway.resources.requests.ephemeral-storage': true, 'gateway.resources.limits.cpu': 'two', 'coturn.resources.requests.cpu': -1, 'coturn.resources.limits.memory': '8 Gi', 'coturn.logPvc.capacity': 'fifty', 'deployment.ingress.tls': 'secret', 'monitoring.alertFor': { 'webrtc-gateway-signin': '1m' } };
   const again = await chart.refusal(more);
   // Pods have IPv4 addresses, so they would look for this proxy in vain.
   assert.ok((await chart.refusal({ 'gateway.voiceSipProxy': '[2001:db8::1]:5060' })).includes('- gateway.voiceSipProxy: '));
   for (const option of Object.keys(more)) assert.ok(again.includes(`- ${option}: `), `${option}: ${again}`);
+});
+
+test('what is no address or range of addresses is refused by name', async () => {
+  const ranges = ['abc', '', '10.0.0.256', '10.0.0', '010.0.0.1', '10.0.0.0/33', '10.0.0.0/', 'fd00:/8', 'fd00::g', 'fd00::/129', '10.0.0.0/8,10.0.0.1'];
+  const lists = ['gateway.trustedProxies', 'gateway.sip.trusted', 'coturn.allowPeers'];
+  const said = await chart.refusal({ ...Object.fromEntries(lists.map((list) => [list, ranges])), 'coturn.lbIpBlue': 'foo', 'coturn.lbIpGreen': '192.0.2.1/32' });
+  for (const option of [...lists.flatMap((list) => ranges.map((_, index) => `${list}.${index}`)), 'coturn.lbIpBlue', 'coturn.lbIpGreen']) {
+    assert.ok(said.includes(`- ${option}: Does not match pattern`), `${option}: ${said}`);
+  }
 });
 
 test('a word that is none of those that there are is refused by name', async () => {
@@ -71,6 +80,11 @@ test('what does not fit together is refused by name', async () => {
     [{ 'deployment.ingress.className': 'nginx', 'deployment.ingress.annotations': { 'kubernetes.io/ingress.class': 'nginx' } }, 'deployment.ingress.className'],
     [{ 'deployment.gatewayApi.enabled': true }, 'deployment.gatewayApi.parentRefs'],
     [{ 'gateway.config': { node: 'x' }, 'gateway.configSecret': 'y' }, 'gateway.configSecret'],
+    [{ 'gateway.media.rtpPortLow': 30000, 'gateway.media.rtpPortHigh': 30000 }, 'gateway.media.rtpPortHigh'],
+    [{ 'gateway.media.webrtcPort': 65534 }, 'gateway.media.webrtcPort'],
+    [{ 'coturn.relayPortHigh': 49151 }, 'coturn.relayPortHigh'],
+    [{ 'gateway.logPvc': { pvcName: 'x' } }, 'gateway.logPvc: nothing would be written there'],
+    [{ 'deployment.type': 'infra', 'coturn.logPvc': { pvcName: 'x' } }, 'coturn.logPvc: nothing would be written there'],
     [{ 'coturn.logPvc': { pvcName: 'x', volumeSpec: { nfs: {} } } }, 'coturn.logPvc.volumeName'],
     [{ 'coturn.logPvc': { pvcName: 'x', volumespec: { nfs: {} } } }, 'coturn.logPvc.volumeName'],
     [{ 'deployment.keda': true, 'coturn.resources': null }, 'coturn.resources.requests'],
@@ -93,6 +107,18 @@ test('arguments of the program are refused by name', async () => {
   const said = await chart.refusal({ 'gateway.arguments': [...refused, ...files] });
   for (const argument of refused) assert.ok(said.includes(`gateway.arguments: "${argument}": only "-codecs LIST" and "-sip-disallowed-codecs LIST" are understood; settings of webrtc-sip-gateway belong in gateway.config\n`), `${argument}: ${said}`);
   for (const argument of files) assert.ok(said.includes(`gateway.arguments: "${argument}": the chart sets it; the file is gateway.config, or that of gateway.configSecret\n`), `${argument}: ${said}`);
+});
+
+test('memory and capacity without a unit, which are bytes, are refused by name', async () => {
+  const bare = { 'coturn.resources.requests.memory': 150, 'coturn.resources.limits.memory': '8589934592', 'gateway.resources.limits.memory': '500m', 'gateway.logPvc.capacity': 50, 'coturn.logPvc.capacity': '5e9' };
+  const said = await chart.refusal({ ...bare, 'gateway.resources.requests.memory': 150 });
+  assert.deepEqual(said.match(/^\S+(?=: \S+ would be bytes)/gm).sort(), Object.keys(bare).sort());
+});
+
+test('labels by which objects are found are refused by name', async () => {
+  const labels = ['common', 'gateway', 'coturn', 'alerts'].flatMap((map) => ['service', 'servicename', 'color'].map((name) => `labels.${map}.${name}`));
+  const said = await chart.refusal(Object.fromEntries(labels.map((label) => [label, 'teal'])));
+  for (const label of labels) assert.ok(said.includes(`\n${label}: `), `${label}: ${said}`);
 });
 
 test('values-template.yaml explains every option, and is a file that works', async () => {

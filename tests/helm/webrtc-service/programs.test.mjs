@@ -43,10 +43,11 @@ async function certificate() {
 
 test('the programs take their configuration, whatever is set', async () => {
   const files = await certificate();
+  const ranges = ['10.42.0.7', '0.0.0.0/0', '192.0.2.128/25', '::/0', '::1', 'fd00::/8', '2001:DB8:0:1:2:3:4:5/128', '::ffff:10.1.2.3'];
   const variants = [
     {},
+    { 'gateway.trustedProxies': ranges, 'gateway.sip.trusted': ranges, 'coturn.allowPeers': ranges, 'gateway.media': { webrtcPort: 65533, rtpPortLow: 1024, rtpPortHigh: 1200 }, 'coturn.relayPortLow': 1024, 'coturn.relayPortHigh': 1100 },
     { 'gateway.media.reach': 'hostPorts', 'coturn.tlsSecret': 'turn-tls', 'gateway.enableTranscoding': false },
-    { 'gateway.media.reach': 'hostNetwork', 'gateway.turnExternalUriBlue': '' },
     { 'gateway.voiceSipProxy': 'proxy.voice.svc:5080;transport=tcp', 'gateway.sip.trusted': ['10.1.0.0/16', '10.2.0.1'], 'gateway.allowedOrigins': ['https://crm.example.com', 'https://b.example.com'] },
     { 'gateway.arguments': ['-codecs pcmu,pcma,opus=120', '-sip-disallowed-codecs opus,telephone-event'] },
     { 'gateway.esServer': 'elasticsearch.logging.svc:9200', 'gateway.esQueueMegabytes': 64 },
@@ -64,6 +65,13 @@ test('the programs take their configuration, whatever is set', async () => {
       assert.equal(status, 0, `${component} with ${JSON.stringify(variant)}: ${stdout}${stderr}`);
     }
   }
+});
+
+test('the gateway takes its configuration without a TURN server', async () => {
+  const gateway = pod(await chart.render({ ...ALL, ...SMALL, 'gateway.media.reach': 'hostNetwork', 'gateway.turnExternalUriBlue': '' }), 'gateway');
+  assert.equal(gateway.env.WSG_TURN__URLS, undefined);
+  const { status, stdout, stderr } = await ask(gateway, '--check-config');
+  assert.equal(status, 0, `${stdout}${stderr}`);
 });
 
 test('what is said in the values is what the programs read', async () => {

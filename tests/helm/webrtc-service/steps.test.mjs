@@ -32,6 +32,8 @@ const FULL = {
 };
 const VARIANTS = [{}, FULL, { 'deployment.hpa': true, 'gateway.media.reach': 'hostPorts' }, { 'deployment.keda': true, 'gateway.media.reach': 'hostNetwork', 'deployment.gatewayApi': { enabled: true, parentRefs: [{ name: 'web' }] } }];
 
+const title = (colour) => colour[0].toUpperCase() + colour.slice(1);
+
 test('each step brings what the guide says, by the names that it says', async () => {
   const brought = async (type, colour, options = {}) => names(await chart.render({ ...step([type, colour]), ...options }));
   assert.deepEqual(await brought('infra', ''), ['Secret/webrtc-turn-secret']);
@@ -55,7 +57,13 @@ test('each step brings what the guide says, by the names that it says', async ()
     assert.deepEqual(await brought('coturn', colour), coturn);
     assert.deepEqual(await brought('gateway', colour), gateway);
     assert.deepEqual(await brought('cutover', colour), cutover);
-    assert.deepEqual(await brought('all', colour), [...infra, ...coturn, ...gateway, ...cutover, 'Secret/webrtc-turn-secret'].sort());
+    const everything = [...infra, ...coturn, ...gateway, ...cutover, 'Secret/webrtc-turn-secret'].sort();
+    assert.deepEqual(await brought('all', colour), everything);
+    // Browsers that reach nodes need no TURN server, unless they are told of one.
+    const [onNodes, untold] = [{ 'gateway.media.reach': 'hostPorts' }, { [`gateway.turnExternalUri${title(colour)}`]: '' }];
+    assert.deepEqual(await brought('all', colour, onNodes), everything);
+    assert.deepEqual(await brought('all', colour, { ...onNodes, ...untold, 'image.coturn': '' }), everything.filter((name) => !name.includes('coturn')));
+    assert.deepEqual(await brought('infra', colour, { ...onNodes, ...untold }), infra);
   }
 });
 
@@ -137,4 +145,21 @@ test('names are the same in every object that refers to them', async () => {
     // Who names the Service without a colour comes to the same pods, at the same ports.
     assert.deepEqual(object(objects, 'Service', 'webrtc-gateway-service').spec, object(objects, 'Service', service.name).spec);
   }
+});
+
+test('labels of the operator’s are everywhere, once, in place of the chart’s', async () => {
+  const chosen = { team: 'voice', 'app.kubernetes.io/part-of': 'calls', grafana_dashboard: 'yes' };
+  const ofAlerts = { team: 'duty', severity: 'page' };
+  const labels = { 'labels.common': chosen, 'labels.gateway': chosen, 'labels.coturn': chosen, 'labels.alerts': ofAlerts };
+  // The release has a name that YAML would take for a number.
+  const objects = await chart.render({ ...FULL, ...step(['all', 'blue']), 'deployment.keda': true, ...labels }, { release: '1e3' });
+  const pods = objects.filter(({ kind }) => kind === 'Deployment').map(({ spec }) => spec.template);
+  assert.equal(pods.length, 2);
+  for (const { kind, metadata } of [...objects, ...pods]) {
+    const expected = { ...chosen, ...(kind === 'PrometheusRule' ? ofAlerts : {}), service: 'webrtc', 'app.kubernetes.io/instance': '1e3' };
+    assert.deepEqual(metadata.labels, { ...metadata.labels, ...expected });
+  }
+  const alerts = object(objects, 'PrometheusRule', 'webrtc-alerts').spec.groups.flatMap(({ rules }) => rules);
+  for (const alert of alerts) assert.deepEqual(alert.labels, ofAlerts);
+  assert.deepEqual(await problems({ [VERSIONS.at(-1)]: objects }), []);
 });

@@ -16,6 +16,14 @@ blue
 {{ eq (include "webrtc.colour" .) "blue" | ternary "green" "blue" }}
 {{- end -}}
 
+{{- /* "true" unless this release would bring a TURN server that nobody is told of: with everything in one release, and browsers
+       that reach the nodes. */ -}}
+{{- define "webrtc.hasTurn" -}}
+{{- if or (ne .Values.deployment.type "all") (eq .Values.gateway.media.reach "turn") (include "webrtc.turnExternalUri" .) -}}
+true
+{{- end -}}
+{{- end -}}
+
 {{- /* "true" where this release brings a step of the deployment: common, colour, coturn, gateway or cutover. */ -}}
 {{- define "webrtc.brings" -}}
 {{- $root := index . 0 -}}
@@ -23,7 +31,7 @@ blue
 {{- $type := $root.Values.deployment.type -}}
 {{- $coloured := ne (include "webrtc.colour" $root) "" -}}
 {{- if or
-      (eq $type "all")
+      (and (eq $type "all") (or (ne $step "coturn") (include "webrtc.hasTurn" $root)))
       (eq $type $step)
       (and (eq $type "infra") (eq $step "colour") $coloured)
       (and (eq $type "infra") (eq $step "common") (not $coloured)) -}}
@@ -57,30 +65,35 @@ color: {{ include "webrtc.colour" $root }}
 {{- define "webrtc.labelsOfAll" -}}
 service: webrtc
 app.kubernetes.io/part-of: webrtc
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
 {{- end -}}
 
+{{- /* One map of labels made of several: what two of them have is as the later one says. */ -}}
+{{- define "webrtc.mergedLabels" -}}
+{{- $labels := dict -}}
+{{- range . -}}
+{{- range $name, $value := . -}}
+{{- $labels = set $labels $name $value -}}
+{{- end -}}
+{{- end -}}
+{{ toYaml $labels }}
+{{- end -}}
+
 {{- /* Labels of what belongs to neither component. */ -}}
 {{- define "webrtc.commonLabels" -}}
-{{ include "webrtc.labelsOfAll" . }}
-{{- with .Values.labels.common }}
-{{ toYaml . }}
-{{- end }}
+{{ include "webrtc.mergedLabels" (list (include "webrtc.labelsOfAll" . | fromYaml) .Values.labels.common) }}
 {{- end -}}
 
 {{- /* Labels of a component's objects and pods. */ -}}
 {{- define "webrtc.labels" -}}
 {{- $root := index . 0 -}}
 {{- $component := index . 1 -}}
-{{ include "webrtc.labelsOfAll" $root }}
-app.kubernetes.io/name: webrtc-{{ $component }}
-app.kubernetes.io/component: {{ $component }}
-{{ include "webrtc.selector" . }}
-{{- with index $root.Values.labels $component }}
-{{ toYaml . }}
-{{- end }}
+{{- $name := dict "app.kubernetes.io/name" (printf "webrtc-%s" $component) "app.kubernetes.io/component" $component -}}
+{{- $ofAll := include "webrtc.labelsOfAll" $root | fromYaml -}}
+{{- $selected := include "webrtc.selector" . | fromYaml -}}
+{{ include "webrtc.mergedLabels" (list $ofAll $name $selected (index $root.Values.labels $component)) }}
 {{- end -}}
 
 {{- define "webrtc.gatewayImage" -}}

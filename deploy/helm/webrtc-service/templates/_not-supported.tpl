@@ -17,6 +17,9 @@ gateway.enable1pccCalls: switching it off is not supported yet; pages can always
 gateway.arguments: digits (telephone-event) can't be left out yet
 {{- end -}}
 {{- end -}}
+{{- if and .Values.deployment.gatewayApi.enabled .Values.deployment.ingress.tls }}
+deployment.ingress.tls: not used with deployment.gatewayApi; the certificate is the Gateway's
+{{- end -}}
 {{- if hasKey .Values.coturn.scaling "thresholdSignins" }}
 coturn.scaling.thresholdSignins: not used; TURN servers are scaled by processor and memory
 {{- end -}}

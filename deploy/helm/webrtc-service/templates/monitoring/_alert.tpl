@@ -4,10 +4,7 @@
   expr: {{ index . 4 | quote }}
   for: {{ get ((index . 0).Values.monitoring.alertFor | default dict) (index . 1) | default (index . 3) }}
   labels:
-    severity: {{ index . 2 }}
-    {{- with (index . 0).Values.labels.alerts }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
+    {{- include "webrtc.mergedLabels" (list (dict "severity" (index . 2)) (index . 0).Values.labels.alerts) | nindent 4 }}
   annotations:
     description: {{ index . 5 | quote }}
 {{- end -}}
