@@ -11,7 +11,7 @@ import { answering, sipp } from '../real-peers/lib/sipp.mjs';
 import { Softphone } from '../real-peers/lib/softphone.mjs';
 import { check, once } from '../real-peers/lib/suite.mjs';
 import { SECRET, turnServer } from '../real-peers/lib/turn.mjs';
-import { compose, containerOf, SERVICES } from './lib/compose.mjs';
+import { compose, SERVICES } from './lib/compose.mjs';
 import { nameServer } from './lib/dns.mjs';
 import { build, containerProgram, exec, imageOf, inspect, podman, removeAll, stop } from './lib/podman.mjs';
 
@@ -92,13 +92,14 @@ check('compose.yaml starts both, asks for their health, and lets them end', asyn
   await built();
   const machine = await use(compose());
   await machine.ask('up', '--detach');
+  const containers = Object.fromEntries(await Promise.all(SERVICES.map(async (service) => [service, (await machine.ask('ps', '--quiet', service)).trim()])));
   for (const service of SERVICES) {
     await until(`the ${service} to be ready`, 10_000, async () => (await fetch(`${machine.http[service]}/ready`).catch(() => null))?.ok);
-    await podman('healthcheck', 'run', containerOf(service));
+    await podman('healthcheck', 'run', containers[service]);
   }
   await machine.ask('stop');
   for (const service of SERVICES) {
-    const [{ State, HostConfig, Config }] = JSON.parse(await podman('container', 'inspect', containerOf(service)));
+    const [{ State, HostConfig, Config }] = JSON.parse(await podman('container', 'inspect', containers[service]));
     assert.deepEqual([State.Status, State.ExitCode, HostConfig.ReadonlyRootfs, Config.User], ['exited', 0, true, '500:500'], service);
   }
   await machine.ask('down');

@@ -187,7 +187,7 @@ mod tests {
     use super::*;
 
     // No other test's: on it nobody is given a port that was found to be free.
-    const IP: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 8));
+    const IP: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 10));
 
     /// On the first ports above `from` that nobody else has right now.
     fn relays(from: u16, count: u16, limit: usize) -> Relays {

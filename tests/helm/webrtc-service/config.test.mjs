@@ -83,7 +83,9 @@ test('users that gateways would refuse are refused by name', async () => {
     [[{ password: 'pw' }], '- gateway.config.users.0: name is required'],
     [[{ name: 'a b', password: 'pw' }], '- gateway.config.users.0.name: '],
     [[{ name: 'alice', password: '' }], '- gateway.config.users.0.password: '],
-    [[{ name: 'alice', password_hash: 'pw' }], '- gateway.config.users.0.password_hash: '],
+    [[{ name: 'a\u00a0b', password: 'pw' }], '- gateway.config.users.0.name: '],
+    [[{ name: 'ü'.repeat(33), password: 'pw' }], 'gateway.config.users.0.name: is longer than 64 octets'],
+    ...['pw', '$argon2id$...', '$argon2id$v=19$m=19456,t=2,p=1$c2FsdA'].map((hash) => [[{ name: 'alice', password_hash: hash }], '- gateway.config.users.0.password_hash: ']),
     [[{ name: 'alice' }], 'gateway.config.users.0: needs either a password or a password_hash'],
     [[{ name: 'alice', password: 'pw', password_hash: 'file:/hash' }], 'gateway.config.users.0: needs either a password or a password_hash'],
     [[{ name: 'alice', password: 'pw' }, { name: 'alice', password: 'x' }], 'gateway.config.users.1.name: two users are called alice'],
@@ -92,6 +94,8 @@ test('users that gateways would refuse are refused by name', async () => {
     const said = await chart.refusal({ 'gateway.config': { users } });
     assert.ok(said.includes(expected), `${JSON.stringify(users)}: ${said}`);
   }
+  const routes = [{ target: 'a' }, { target: 'a', numbers: ['1'], prefix: '+' }];
+  for (const route of routes) assert.ok((await chart.refusal({ 'gateway.config': { sip: { routes: [route] } } })).includes('gateway.config.sip.routes.0: needs either numbers or prefix'));
   assert.ok((await chart.refusal({ 'gateway.config': { maintenance: 'yes' } })).includes('- gateway.config.maintenance: '));
 });
 

@@ -17,8 +17,9 @@ test('the notes say what comes next, and what does nothing', async () => {
   assert.match(said['gateway blue'], /deployment\.type=cutover/);
   const [portless, ported] = await each(['voice.example.com;transport=tcp', 'voice.example.com:5080;transport=tcp'], (proxy) => chart.notes({ ...step(['gateway', 'blue']), 'gateway.voiceSipProxy': proxy }));
   assert.match(portless, /gateway\.sip\.trusted is empty/);
-  const named = await chart.notes({ ...step(['gateway', 'blue']), 'gateway.voiceSipProxy': 'voice.example.com', 'gateway.sip.trusted': ['10.42.0.0/16'] });
-  for (const text of [said['gateway blue'], named]) assert.doesNotMatch(text, /sip\.trusted/);
+  const named = [{ 'gateway.sip.trusted': ['10.42.0.0/16'] }, { 'gateway.config': { sip: { trusted: ['10.42.0.0/16'] } } }, { 'gateway.configSecret': 'mine' }];
+  const trusting = await each(named, (options) => chart.notes({ ...step(['gateway', 'blue']), 'gateway.voiceSipProxy': 'voice.example.com', ...options }));
+  for (const text of [said['gateway blue'], ...trusting]) assert.doesNotMatch(text, /sip\.trusted/);
   assert.match(portless, /voiceSipProxy has no port, so 5060 is taken/);
   assert.doesNotMatch(ported, /has no port/);
   assert.match(said['cutover green'], /webrtc\.example\.com\/ping +# "path":"green"/);

@@ -90,20 +90,6 @@ test('a TURN server that drains stays where its clients send', async () => {
   assert.equal(readinessProbe.httpGet.path, '/isAlive');
 });
 
-test('an autoscaler that is switched on finds as many pods as there were', async () => {
-  for (const component of ['gateway', 'coturn']) {
-    const replicas = async (options, there) => {
-      const { objects } = await chart.install({ ...step([component, 'blue']), [`${component}.replicas`]: 2, ...options }, there);
-      return object(objects, 'Deployment', `webrtc-${component}-blue`).spec.replicas;
-    };
-    const live = [{ apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: `webrtc-${component}-blue` }, spec: { replicas: 5 } }];
-    for (const scaler of ['keda', 'hpa']) {
-      const scaled = { [`deployment.${scaler}`]: true };
-      assert.deepEqual([await replicas(scaled, live), await replicas(scaled, []), await replicas({}, live)], [5, undefined, 2], component);
-    }
-  }
-});
-
 test('a gateway that hangs is taken out before its clients are back', async () => {
   const { readinessProbe: { periodSeconds, timeoutSeconds, failureThreshold } } = container(object(await chart.render(step(['gateway', 'blue'])), 'Deployment', 'webrtc-gateway-blue'));
   // A page gives a gateway up after 7 s of silence; balancers hear of it a moment later than Kubernetes.
@@ -123,6 +109,11 @@ test('media is reached by the TURN server, on the node’s ports, or in its netw
   assert.deepEqual(turn.media, [19000, 19001].map((port, index) => ({ name: `media-${index}`, containerPort: port, protocol: 'UDP' })));
   // Room for more workers: the policies are of another release than the gateways.
   assert.deepEqual(turn.policy.ports, [{ port: 19000, endPort: 19255, protocol: 'UDP' }]);
+  // But not what SIP and RTP have, which others may reach.
+  for (const [webrtcPort, endPort] of [[4900, 5059], [19900, 19999], [65500, 65535]]) {
+    const policy = object(await chart.render({ ...step(['infra', 'blue']), 'gateway.media': { reach: 'hostPorts', webrtcPort } }), 'NetworkPolicy', 'webrtc-gateway-blue');
+    assert.deepEqual(policy.spec.ingress.at(-1).ports, [{ port: webrtcPort, endPort, protocol: 'UDP' }]);
+  }
   assert.equal(turn.policy.from[0].podSelector.matchLabels.servicename, 'webrtc-coturn');
   assert.deepEqual(turn.egress.to.map((peer) => Object.keys(peer)[0]), ['podSelector']);
   assert.equal(turn.env.WSG_MEDIA__ADVERTISED, undefined);

@@ -63,6 +63,10 @@ test('each step brings what the guide says, by the names that it says', async ()
     const [onNodes, untold] = [{ 'gateway.media.reach': 'hostPorts' }, { [`gateway.turnExternalUri${title(colour)}`]: '' }];
     assert.deepEqual(await brought('all', colour, onNodes), everything);
     assert.deepEqual(await brought('all', colour, { ...onNodes, ...untold, 'image.coturn': '' }), everything.filter((name) => !name.includes('coturn')));
+    for (const file of [{ 'gateway.config.turn': { urls: ['turn:turn.example.com'], secret: 's' } }, { 'gateway.configSecret': 'mine' }]) {
+      const released = await brought('all', colour, { ...onNodes, ...untold, ...file });
+      assert.ok(released.includes(`Deployment/webrtc-coturn-${colour}`), JSON.stringify(file));
+    }
     assert.deepEqual(await brought('infra', colour, { ...onNodes, ...untold }), infra);
   }
 });
@@ -149,7 +153,7 @@ test('names are the same in every object that refers to them', async () => {
 
 test('labels of the operator’s are everywhere, once, in place of the chart’s', async () => {
   const chosen = { team: 'voice', 'app.kubernetes.io/part-of': 'calls', grafana_dashboard: 'yes' };
-  const ofAlerts = { team: 'duty', severity: 'page' };
+  const ofAlerts = { team: 'duty', severity: 'page', service: 'voice' };
   const labels = { 'labels.common': chosen, 'labels.gateway': chosen, 'labels.coturn': chosen, 'labels.alerts': ofAlerts };
   // The release has a name that YAML would take for a number.
   const objects = await chart.render({ ...FULL, ...step(['all', 'blue']), 'deployment.keda': true, ...labels }, { release: '1e3' });

@@ -10,7 +10,6 @@ import { LIMITS, PODMAN, ULIMITS, VERSION } from './podman.mjs';
 /** The group that compose.yaml lets read the settings. */
 const GROUP = 500;
 export const SERVICES = ['gateway', 'turn'];
-const PROJECT = 'webrtc';
 const TIME_MS = 30_000;
 
 const mapValues = (object, change) => Object.fromEntries(Object.entries(object).map(([key, value]) => [key, change(value)]));
@@ -44,7 +43,7 @@ auth = { realm = "example.com", secrets = ["SHARED"] }
   const socket = path.join(folder, 'engine.sock');
   const engine = new ChildProcess('engine', 'podman', [...PODMAN, 'system', 'service', '--time', '0', `unix://${socket}`]);
   await until('the engine to listen', TIME_MS, () => existsSync(socket));
-  const env = { DOCKER_HOST: `unix://${socket}`, REGISTRY: 'localhost', VERSION, COMPOSE_PROJECT_NAME: PROJECT, COMPOSE_FILE: 'compose.yaml:here.json' };
+  const env = { DOCKER_HOST: `unix://${socket}`, REGISTRY: 'localhost', VERSION, COMPOSE_FILE: 'compose.yaml:here.json' };
   return {
     http: { gateway: `http://127.0.0.1:${http}`, turn: `http://127.0.0.1:${turnHttp}` },
     /** Compose in that folder; what it prints. */
@@ -52,6 +51,3 @@ auth = { realm = "example.com", secrets = ["SHARED"] }
     stop: () => engine.stop(),
   };
 }
-
-/** What a container of a service is called. */
-export const containerOf = (service) => `${PROJECT}_${service}_1`;

@@ -19,7 +19,8 @@ blue
 {{- /* "true" unless this release would bring a TURN server that nobody is told of: with everything in one release, and browsers
        that reach the nodes. */ -}}
 {{- define "webrtc.hasTurn" -}}
-{{- if or (ne .Values.deployment.type "all") (eq .Values.gateway.media.reach "turn") (include "webrtc.turnExternalUri" .) -}}
+{{- $isNamed := or (include "webrtc.turnExternalUri" .) (include "webrtc.hasSetting" (list .Values.gateway.config (list "turn" "urls"))) -}}
+{{- if or (ne .Values.deployment.type "all") (eq .Values.gateway.media.reach "turn") $isNamed .Values.gateway.configSecret -}}
 true
 {{- end -}}
 {{- end -}}

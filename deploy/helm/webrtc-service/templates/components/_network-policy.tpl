@@ -7,10 +7,16 @@ from:
 {{- end -}}
 
 {{- /* The ports for browsers' media, one a worker: those of the most workers that there can be, since another release says
-       how many there are. */ -}}
+       how many there are, but none that is for something else. */ -}}
 {{- define "webrtc.mediaPorts" -}}
-{{- $port := .Values.gateway.media.webrtcPort -}}
-{ port: {{ $port }}, endPort: {{ min 65535 (add $port 255) }}, protocol: UDP }
+{{- $media := .Values.gateway.media -}}
+{{- $last := min 65535 (add $media.webrtcPort 255) -}}
+{{- range $other := list 5060 $media.rtpPortLow -}}
+{{- if lt (int $media.webrtcPort) (int $other) -}}
+{{- $last = min $last (sub $other 1) -}}
+{{- end -}}
+{{- end -}}
+{ port: {{ $media.webrtcPort }}, endPort: {{ $last }}, protocol: UDP }
 {{- end -}}
 
 {{- /* The gateways of this colour as a TURN server sees them. With media on the nodes' addresses no pod selector finds

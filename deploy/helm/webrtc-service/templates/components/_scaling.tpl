@@ -5,17 +5,6 @@ true
 {{- end -}}
 {{- end -}}
 
-{{- /* How many pods of (list ROOT COMPONENT) there shall be; empty where that is the autoscaler's alone. What runs stays as
-       many: a field that a release has no longer is 1 again for a moment, and all pods but one would end. */ -}}
-{{- define "webrtc.replicas" -}}
-{{- $root := index . 0 -}}
-{{- if include "webrtc.scaled" $root -}}
-{{- dig "spec" "replicas" "" (lookup "apps/v1" "Deployment" (include "webrtc.namespace" $root) (include "webrtc.name" .)) -}}
-{{- else -}}
-{{- (index $root.Values (index . 1)).replicas -}}
-{{- end -}}
-{{- end -}}
-
 {{- /* Slowly down: each pod that goes drains calls first. */ -}}
 {{- define "webrtc.scalingBehaviour" -}}
 scaleDown:
