@@ -74,7 +74,7 @@ impl Layers<'_> {
     ) -> Result<T, ConfigError> {
         serde_path_to_error::deserialize(self.merge(file, environment)?).map_err(|error| {
             let key = error.path().to_string();
-            ConfigError::key(key, one_line(&error.into_inner().to_string()))
+            ConfigError::key(key, without_value(&error.into_inner()))
         })
     }
 
@@ -89,7 +89,7 @@ impl Layers<'_> {
         environment: HashMap<String, String>,
     ) -> Result<T, ConfigError> {
         let merged = self.merge(file, environment)?;
-        merged.get(key).map_err(|error| ConfigError::key(key, one_line(&error.to_string())))
+        merged.get(key).map_err(|error| ConfigError::key(key, without_value(&error)))
     }
 
     fn merge(&self, file: Option<&Path>, environment: HashMap<String, String>) -> Result<config::Config, ConfigError> {
@@ -129,13 +129,29 @@ fn toml(text: &str) -> Toml {
     File::from_str(text, FileFormat::Toml)
 }
 
-/// Read alone first: an error of the layers together doesn't say which file it is in.
+/// Parsed alone first: an error of the layers together doesn't say which file it is in, and the parser's own text shows the
+/// line, which may hold a password.
 fn read(file: &Path) -> Result<Toml, ConfigError> {
     let problem = |problem: String| ConfigError::File { file: file.to_owned(), problem: one_line(&problem) };
     let text = std::fs::read_to_string(file).map_err(|error| problem(error.to_string()))?;
-    let alone = toml(&text);
-    config::Config::builder().add_source(alone.clone()).build().map_err(|error| problem(error.to_string()))?;
-    Ok(alone)
+    toml::from_str::<toml::Table>(&text).map_err(|error| {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        problem(format!("line {line}, column {column}: {}", error.message()))
+    })?;
+    Ok(toml(&text))
+}
+
+/// What is wrong with a value, but not the value: it may be a password in a wrong place. That which comes and that which is
+/// expected stand around it (serde's `invalid_type` and `invalid_value`): invalid type: string "...", expected a sequence.
+fn without_value(error: &impl Display) -> String {
+    let text = one_line(&error.to_string());
+    let Some((given, expected)) = text.rsplit_once(", expected ") else { return text };
+    match given.find(['"', '`']) {
+        Some(quote) if given.starts_with("invalid ") => format!("{}, expected {expected}", given[..quote].trim_end()),
+        _ => text,
+    }
 }
 
 /// Refuses a number outside of what is `allowed`.
@@ -196,7 +212,7 @@ mod tests {
         std::fs::write(&file, "[inner]\nports = [2, 3]\n").unwrap();
         let named = load(Some(&file), &[]);
         let overridden = load(Some(&file), &[("X_INNER__PORTS", "4,5")]);
-        std::fs::write(&file, "name = [unclosed\n").unwrap();
+        std::fs::write(&file, "name = \"a\"\npassword = \"p\\hunter2\"\n").unwrap();
         let broken = load(Some(&file), &[]).unwrap_err().to_string();
         std::fs::remove_file(&file).unwrap();
         assert_eq!(load(None, &[]).unwrap().name, "demo");
@@ -205,7 +221,8 @@ mod tests {
         assert_eq!(overridden.unwrap().inner.ports, [4, 5]);
         let digits = load(None, &[("X_INNER__PORTS", ""), ("X_INNER__PASSWORD", "0123"), ("X_NAME", "true")]).unwrap();
         assert_eq!((digits.inner.ports, digits.inner.password.reveal(), &*digits.name), (vec![], "0123", "true"));
-        assert!(broken.contains("shell-layers") && !broken.contains('\n'), "{broken}");
+        assert!(broken.contains(".toml: line 2, column ") && !broken.contains('\n'), "{broken}");
+        assert!(!broken.contains("hunter2"), "a line may hold a password: {broken}");
     }
 
     #[test]
@@ -214,6 +231,19 @@ mod tests {
             let text = load(None, &[(variable, "many")]).expect_err("this configuration is bad").to_string();
             assert!(text.starts_with(key) && !text.contains('\n'), "{text}");
         }
+    }
+
+    #[test]
+    fn a_value_of_a_wrong_type_is_not_shown() {
+        // With what could be taken for the end of the message.
+        let secret = "hunter2`\", expected 5";
+        for variable in ["X_INNER", "X_INNER__PASSWORD__TEXT"] {
+            let text = load(None, &[(variable, secret)]).expect_err("this configuration is bad").to_string();
+            assert!(text.contains(", expected ") && !text.contains("hunter2"), "{text}");
+        }
+        let environment = HashMap::from([("X_INNER".to_owned(), secret.to_owned())]);
+        let text = LAYERS.value::<Inner>("inner", None, environment).unwrap_err().to_string();
+        assert!(text.starts_with("inner: ") && !text.contains("hunter2"), "{text}");
     }
 
     #[test]
