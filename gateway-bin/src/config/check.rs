@@ -1,10 +1,12 @@
 //! What types alone can't say about the configuration.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
+use argon2::Params;
 use argon2::password_hash::PasswordHash;
 use shell::config::within;
 
+use super::host_port::is_host;
 use super::{Config, ConfigError, HostPort, User};
 
 /// Refuses what can't work or would be unsafe.
@@ -15,6 +17,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     check_sip(config)?;
     check_media(config)?;
     super::turn::check(config)?;
+    check_listeners(config)?;
     for (index, user) in config.users.iter().enumerate() {
         check_user(index, user)?;
         if config.users[..index].iter().any(|other| other.name == user.name) {
@@ -35,6 +38,9 @@ fn check_names(config: &Config) -> Result<(), ConfigError> {
         if !plain(text) {
             return Err(ConfigError::key(key, "expected 1 to 64 letters, digits, '-', '_' or '.'"));
         }
+    }
+    if matches!(config.node.as_str(), "." | "..") {
+        return Err(ConfigError::key("node", "must not be '.' or '..': files are put aside by it"));
     }
     // Browsers take these segments out of a path (RFC 3986 section 5.2.4).
     if config.http.colour_path && matches!(config.colour.as_str(), "." | "..") {
@@ -78,6 +84,12 @@ fn check_http(config: &Config) -> Result<(), ConfigError> {
             "plain HTTP beyond loopback needs http.tls, http.trusted_proxies or http.insecure_allow_plaintext = true",
         ));
     }
+    if !http.listen.ip().is_loopback() && config.is_demo() {
+        return Err(ConfigError::key(
+            "http.listen",
+            "everybody knows the passwords of the embedded users: beyond loopback name a file with users of yours by --config",
+        ));
+    }
     if let Some(index) = http.allowed_origins.iter().position(|origin| !is_origin(origin)) {
         return Err(ConfigError::key(
             format!("http.allowed_origins[{index}]"),
@@ -107,6 +119,19 @@ fn check_sip(config: &Config) -> Result<(), ConfigError> {
             "name an address that others can reach: 0.0.0.0 in sip.listen isn't one",
         ));
     }
+    for (index, (address, bound)) in sip.advertised.iter().zip(&sip.listen).enumerate() {
+        if address.port() == 0 || address.is_ipv4() != bound.is_ipv4() {
+            let problem = "expected an address of the family of its entry in sip.listen, with a port";
+            return Err(ConfigError::key(format!("sip.advertised[{index}]"), problem));
+        }
+    }
+    let domains =
+        [("sip.domain", Some(&sip.domain)), ("sip.proxy.domain", sip.proxy.as_ref().map(|proxy| &proxy.domain))];
+    for (key, domain) in domains {
+        if domain.is_some_and(|domain| !is_domain(domain)) {
+            return Err(ConfigError::key(key, "expected a host name or an address, of IPv6 in brackets"));
+        }
+    }
     for (index, route) in sip.routes.iter().enumerate() {
         if route.numbers.is_empty() == route.prefix.is_none() {
             return Err(ConfigError::key(format!("sip.routes[{index}]"), "needs either `numbers` or `prefix`"));
@@ -114,6 +139,14 @@ fn check_sip(config: &Config) -> Result<(), ConfigError> {
         check_family(&format!("sip.routes[{index}].target"), &route.target, &sip.listen)?;
     }
     sip.proxy.as_ref().map_or(Ok(()), |proxy| check_family("sip.proxy.target", &proxy.target, &sip.listen))
+}
+
+/// The host of a SIP URI (RFC 3261 section 25.1).
+fn is_domain(text: &str) -> bool {
+    match text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => !text.contains(':') && is_host(text),
+    }
 }
 
 /// What is sent to an address leaves from one of its kind; to a name, it goes to those of its addresses that can be reached.
@@ -133,10 +166,19 @@ fn check_media(config: &Config) -> Result<(), ConfigError> {
     if media.rtp_port_high <= media.rtp_port_low {
         return Err(ConfigError::key("media.rtp_port_high", "must be above media.rtp_port_low"));
     }
+    if media.rtp_port_low % 2 == 1 && media.rtp_port_high == media.rtp_port_low + 1 {
+        return Err(ConfigError::key(
+            "media.rtp_port_high",
+            "there is no even port with the one above it in the range",
+        ));
+    }
+    if media.advertised.iter().any(IpAddr::is_unspecified) {
+        return Err(ConfigError::key("media.advertised", "name addresses that browsers can reach"));
+    }
     if !media.advertised.is_empty() && media.advertised.len() != media.listen.len() {
         return Err(ConfigError::key("media.advertised", "must be empty or have as many entries as media.listen"));
     }
-    if media.listen.iter().any(std::net::IpAddr::is_unspecified) {
+    if media.listen.iter().any(IpAddr::is_unspecified) {
         return Err(ConfigError::key(
             "media.listen",
             "name the addresses: ICE must know at which one a packet arrived",
@@ -158,10 +200,51 @@ fn check_user(index: usize, user: &User) -> Result<(), ConfigError> {
     }
     match (&user.password, &user.password_hash) {
         (Some(password), None) if !password.reveal().is_empty() => Ok(()),
-        (None, Some(hash)) => match PasswordHash::new(hash.reveal()) {
-            Ok(hash) if hash.algorithm.as_str() == "argon2id" => Ok(()),
-            _ => Err(ConfigError::key(key("password_hash"), "expected an argon2id hash as $argon2id$v=19$...")),
-        },
+        (None, Some(hash)) => {
+            check_hash(hash.reveal()).map_err(|problem| ConfigError::key(key("password_hash"), problem))
+        }
         _ => Err(ConfigError::key(key("password"), "needs either a password or a password_hash")),
     }
+}
+
+/// Whoever signs in makes the gateway do the work that a hash asks for.
+fn check_hash(text: &str) -> Result<(), &'static str> {
+    const MAX_MEMORY_KIB: u32 = 1 << 20;
+    const MAX_ITERATIONS: u32 = 100;
+    const MAX_LANES: u32 = 16;
+    let hash = PasswordHash::new(text).ok().filter(|hash| hash.algorithm.as_str() == "argon2id" && hash.hash.is_some());
+    let params = hash.and_then(|hash| Params::try_from(&hash).ok());
+    let params = params.ok_or("expected an argon2id hash as $argon2id$v=19$m=...,t=...,p=...$SALT$HASH")?;
+    if params.m_cost() > MAX_MEMORY_KIB || params.t_cost() > MAX_ITERATIONS || params.p_cost() > MAX_LANES {
+        return Err("asks for more than m=1048576 (1 GiB), t=100 or p=16 at each sign-in");
+    }
+    Ok(())
+}
+
+/// Refuses two sockets in one place, which would show when the second is bound.
+fn check_listeners(config: &Config) -> Result<(), ConfigError> {
+    let Config { http, metrics, sip, turn, media, .. } = config;
+    let mut tcp = vec![("http.listen", http.listen), ("metrics.listen", metrics.listen)];
+    let mut udp = Vec::new();
+    for (key, addresses) in [("sip.listen", &sip.listen), ("turn.listen", &turn.listen)] {
+        tcp.extend(addresses.iter().map(|address| (key, *address)));
+        udp.extend(addresses.iter().map(|address| (key, *address)));
+    }
+    for port in media.webrtc_ports()? {
+        udp.extend(media.listen.iter().map(|ip| ("media.webrtc_port", SocketAddr::new(*ip, port))));
+    }
+    for sockets in [tcp, udp] {
+        for (index, (key, address)) in sockets.iter().enumerate() {
+            if let Some((other, _)) = sockets[..index].iter().find(|(_, other)| clash(*address, *other)) {
+                return Err(ConfigError::key(*key, format!("{address} is taken by {other}")));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether two sockets can't be there at once. Any address of a family is in its unspecified one.
+fn clash(one: SocketAddr, other: SocketAddr) -> bool {
+    let same_ip = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() == other.port() && one.port() != 0 && one.is_ipv4() == other.is_ipv4() && same_ip
 }

@@ -1,5 +1,7 @@
 //! Where SIP goes next.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 use webrtc_sip_core::gateway::SipTarget;
 
@@ -31,11 +33,20 @@ impl TryFrom<String> for HostPort {
             None => text.split_once(':').map_or((text.as_str(), None), |(host, port)| (host, Some(port))),
         };
         let port = port.map_or(Ok(5060), str::parse).map_err(|_| NotAHost)?;
-        if host.is_empty() || port == 0 {
+        if !is_host(host) || port == 0 {
             return Err(NotAHost);
         }
         Ok(HostPort { host: host.to_owned(), port })
     }
+}
+
+/// Whether this is a host's name (RFC 1123 section 2.1, and the underscore that internal names have) or address, IPv6 without brackets.
+pub(super) fn is_host(text: &str) -> bool {
+    let is_name = |text: &str| {
+        (1..=255).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+    };
+    is_name(text) || text.parse::<IpAddr>().is_ok()
 }
 
 impl From<HostPort> for String {

@@ -181,9 +181,75 @@ mod tests {
 
     #[test]
     fn plain_http_beyond_loopback_needs_a_word() {
-        let listen = ("WSG_HTTP__LISTEN", "0.0.0.0:8080");
-        assert!(with(&[listen, ("WSG_HTTP__INSECURE_ALLOW_PLAINTEXT", "true")]).is_ok());
-        assert!(with(&[listen, ("WSG_HTTP__TRUSTED_PROXIES", "10.0.0.0/8")]).is_ok());
+        let file = std::env::temp_dir().join(format!("wsg-plain-{}.toml", std::process::id()));
+        std::fs::write(&file, "").unwrap();
+        let listen = ("WSG_HTTP__LISTEN".to_owned(), "0.0.0.0:8080".to_owned());
+        let with = |name: &str, value: &str| HashMap::from([listen.clone(), (name.to_owned(), value.to_owned())]);
+        let words = [("WSG_HTTP__INSECURE_ALLOW_PLAINTEXT", "true"), ("WSG_HTTP__TRUSTED_PROXIES", "10.0.0.0/8")];
+        let outcomes = words.map(|(name, value)| load(Some(&file), with(name, value)).is_ok());
+        let wordless = load(Some(&file), with("WSG_NODE", "7")).unwrap_err().to_string();
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(outcomes, [true, true]);
+        assert!(wordless.starts_with("http.listen: plain HTTP"), "{wordless}");
+        for (name, value) in words {
+            let published = load(None, with(name, value)).unwrap_err().to_string();
+            assert!(published.starts_with("http.listen: everybody knows the passwords"), "{published}");
+        }
+    }
+
+    #[test]
+    fn what_could_never_work_is_refused_by_its_key() {
+        for (variables, key) in [
+            (&[("SIP__DOMAIN", "exa mple")][..], "sip.domain: "),
+            (&[("SIP__DOMAIN", "::1")], "sip.domain: "),
+            (&[("SIP__PROXY__TARGET", "sip.example.com"), ("SIP__PROXY__DOMAIN", "")], "sip.proxy.domain: "),
+            (&[("SIP__PROXY__TARGET", "a b"), ("SIP__PROXY__DOMAIN", "example.com")], "sip.proxy.target: "),
+            (&[("SIP__ADVERTISED", "192.0.2.1:0")], "sip.advertised[0]: "),
+            (&[("SIP__ADVERTISED", "[2001:db8::1]:5060")], "sip.advertised[0]: "),
+            (&[("MEDIA__ADVERTISED", "0.0.0.0")], "media.advertised: "),
+            (&[("MEDIA__RTP_PORT_LOW", "20001"), ("MEDIA__RTP_PORT_HIGH", "20002")], "media.rtp_port_high: "),
+            (&[("METRICS__LISTEN", "127.0.0.1:8080")], "metrics.listen: 127.0.0.1:8080 is taken by http.listen"),
+            (&[("METRICS__LISTEN", "0.0.0.0:8080")], "metrics.listen: "),
+            (&[("SIP__LISTEN", "127.0.0.1:5060,127.0.0.1:5060")], "sip.listen: "),
+            (&[("TURN__LISTEN", "127.0.0.1:5060")], "turn.listen: "),
+            (
+                &[("MEDIA__WEBRTC_PORT", "3478"), ("MEDIA__LISTEN", "127.0.0.1")],
+                "media.webrtc_port: 127.0.0.1:3478 is taken by turn.listen",
+            ),
+            (&[("NODE", "..")], "node: "),
+            (&[("LOG__PATH", "")], "log.path: "),
+        ] {
+            let variables: Vec<_> = variables.iter().map(|(name, value)| (format!("WSG_{name}"), *value)).collect();
+            let text = error(&variables.iter().map(|(name, value)| (name.as_str(), *value)).collect::<Vec<_>>());
+            assert!(text.starts_with(key), "{key}{text}");
+        }
+        with(&[("WSG_SIP__DOMAIN", "[2001:db8::1]"), ("WSG_METRICS__LISTEN", "[::1]:8080")]).unwrap();
+        // TCP and UDP don't meet.
+        with(&[("WSG_MEDIA__WEBRTC_PORT", "8080"), ("WSG_MEDIA__LISTEN", "127.0.0.1")]).unwrap();
+    }
+
+    #[test]
+    fn a_hash_that_asks_for_too_much_or_is_half_of_one_is_refused() {
+        let of = |hash: &str| {
+            let file = std::env::temp_dir().join(format!("wsg-hash-{}.toml", std::process::id()));
+            std::fs::write(&file, format!("[[users]]\nname = \"a\"\npassword_hash = \"{hash}\"\n")).unwrap();
+            let loaded = load(Some(&file), HashMap::new()).map_err(|error| error.to_string());
+            std::fs::remove_file(&file).unwrap();
+            loaded.map(|_| ())
+        };
+        let (salt, digest) = ("c2FsdHNhbHQ", "vjnUhqwh2DhGp5WuJGFEx71pImtl8GDbrG4vT7BMq7U");
+        of(&format!("$argon2id$v=19$m=1048576,t=100,p=16${salt}${digest}")).unwrap();
+        for bad in
+            ["m=1048577,t=1,p=1", "m=4294967295,t=1,p=1", "m=65536,t=101,p=1", "m=65536,t=1,p=17", "m=65536,t=0,p=0"]
+        {
+            let text = of(&format!("$argon2id$v=19${bad}${salt}${digest}")).unwrap_err();
+            assert!(text.starts_with("users[0].password_hash: "), "{bad}: {text}");
+        }
+        for half in
+            [format!("$argon2id$v=19$m=65536,t=1,p=1${salt}"), format!("$argon2i$v=19$m=65536,t=1,p=1${salt}${digest}")]
+        {
+            assert!(of(&half).unwrap_err().starts_with("users[0].password_hash: expected an argon2id hash"), "{half}");
+        }
     }
 
     #[test]

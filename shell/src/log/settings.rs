@@ -50,6 +50,9 @@ impl Log {
         within("log.rotate_megabytes", self.rotate_megabytes, 1..=100_000)?;
         within("log.rotate_hours", self.rotate_hours, 1..=365 * 24)?;
         within("log.keep_files", self.keep_files, 0..=10_000)?;
+        if self.path.as_ref().is_some_and(|path| path.as_os_str().is_empty()) {
+            return Err(ConfigError::key("log.path", "must not be empty; left out, the log goes to standard output"));
+        }
         self.elasticsearch.check()?;
         // A word that is no level would be taken for the name of a part, and everything else would fall silent.
         let mut directives = self.level.split(',').map(str::trim);

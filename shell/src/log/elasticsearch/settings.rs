@@ -63,9 +63,9 @@ impl Elasticsearch {
         }
         let Some(url) = &self.url else { return Ok(()) };
         Server::parse(url)?;
-        match self.queue_path {
-            Some(_) => Ok(()),
-            None => Err(ConfigError::key("log.elasticsearch.queue_path", "name a folder where lines can wait")),
+        match &self.queue_path {
+            Some(path) if !path.as_os_str().is_empty() => Ok(()),
+            _ => Err(ConfigError::key("log.elasticsearch.queue_path", "name a folder where lines can wait")),
         }
     }
 
