@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The units of systemd: they can be read, leave little open to a program that was taken over, and the configurations that they
-# come with are good. Takes the programs, from target/checked or where GATEWAY and TURN say.
+# The units of systemd: they can be read, leave little open to a program that was taken over, start again one that failed, and
+# the configurations that they come with are good. Takes the programs, from target/checked or where GATEWAY and TURN say.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # Out of 100, by systemd's own weights: a service without any restriction has 96.
@@ -23,6 +23,16 @@ systemd-analyze security --offline=true --no-pager --threshold="$EXPOSURE" "$fol
   cat "$folder/exposure"
   exit 1
 }
+
+# Exit status 2 alone is final.
+for unit in deploy/systemd/*.service; do
+  for setting in StartLimitIntervalSec=0 Restart=on-failure RestartPreventExitStatus=2; do
+    if ! grep -qx "$setting" "$unit"; then
+      printf '%s lacks %s\n' "$unit" "$setting"
+      exit 1
+    fi
+  done
+done
 
 for users in deploy/systemd/*.conf; do
   systemd-sysusers --dry-run "$PWD/$users" >"$folder/users" 2>&1 || {

@@ -88,19 +88,27 @@ check('a page calls a phone through both containers, also while they drain', asy
   for (const { exited } of [node, relay]) assert.equal((await withTimeout('the container to end', 10_000, exited)).code, 0);
 });
 
-check('compose.yaml starts both, asks for their health, and lets them end', async (test, use) => {
+check('compose.yaml starts both, asks for their health, sees a file that was replaced, and lets them end', async (test, use) => {
   await built();
   const machine = await use(compose());
+  for (const service of SERVICES) {
+    const said = await machine.ask('run', '--rm', '-T', service, '--config', `/etc/webrtc-sip-${service}/${service}.toml`, '--check-config');
+    assert.match(said, /The configuration is good/);
+  }
   await machine.ask('up', '--detach');
   const containers = Object.fromEntries(await Promise.all(SERVICES.map(async (service) => [service, (await machine.ask('ps', '--quiet', service)).trim()])));
   for (const service of SERVICES) {
     await until(`the ${service} to be ready`, 10_000, async () => (await fetch(`${machine.http[service]}/ready`).catch(() => null))?.ok);
     await podman('healthcheck', 'run', containers[service]);
   }
+  machine.maintain();
+  const state = async () => (await (await fetch(`${machine.http.gateway}/ping`)).json()).state;
+  await until('the new settings to be seen', 10_000, async () => (await state()) === 'maintenance');
   await machine.ask('stop');
   for (const service of SERVICES) {
     const [{ State, HostConfig, Config }] = JSON.parse(await podman('container', 'inspect', containers[service]));
     assert.deepEqual([State.Status, State.ExitCode, HostConfig.ReadonlyRootfs, Config.User], ['exited', 0, true, '500:500'], service);
+    assert.equal(HostConfig.RestartPolicy.Name, 'unless-stopped');
   }
   await machine.ask('down');
 });

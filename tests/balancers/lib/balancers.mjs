@@ -6,6 +6,7 @@ import { firstExisting, target } from '../../real-peers/lib/paths.mjs';
 
 /** Fewer connections than in the samples, which need more open files than a test may have. */
 const CONNECTIONS = '2000';
+const FILES = '3000';
 const THREADS = 800;
 const THREADS_EACH = 50;
 
@@ -14,7 +15,8 @@ export const nginx = {
   sample: 'nginx.conf',
   adapt(sample, folder, address) {
     const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((kind) => `${kind}_temp_path ${folder}/${kind};`).join(' ');
-    const adapted = sample.replace('20000', CONNECTIONS).replace('listen 443', `listen ${address}`).replace('http {', `http {\naccess_log off; ${temporary}`);
+    const smaller = sample.replace('20000', CONNECTIONS).replace('65536', FILES);
+    const adapted = smaller.replace('listen 443', `listen ${address}`).replace('http {', `http {\naccess_log off; ${temporary}`);
     return `daemon off; pid ${folder}/pid; error_log stderr;\n${adapted}`;
   },
   command: (file, folder) => ['nginx', '-p', folder, '-e', 'stderr', '-c', file],

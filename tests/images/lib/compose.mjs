@@ -1,5 +1,5 @@
 // Docker's Compose with our compose.yaml, on an engine that answers as Docker's does: podman's service.
-import { chownSync, copyFileSync, existsSync, writeFileSync } from 'node:fs';
+import { chownSync, copyFileSync, existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 import { freePorts } from '../../real-peers/lib/ports.mjs';
@@ -16,7 +16,7 @@ const mapValues = (object, change) => Object.fromEntries(Object.entries(object).
 // The limits of this machine, which can't always be raised.
 const ours = { environment: mapValues(LIMITS, String), ulimits: mapValues(ULIMITS, (value) => ({ soft: value, hard: value })) };
 
-/** A machine with an engine and a folder as the documentation wants it: compose.yaml and two files of settings. */
+/** A machine with an engine and a folder as the documentation wants it: compose.yaml and two folders of settings. */
 export async function compose() {
   const folder = temporaryFolder('compose');
   const first = await freePorts(5, '127.0.0.1');
@@ -28,18 +28,27 @@ export async function compose() {
 metrics = { listen = "127.0.0.1:${metrics}" }
 sip = { listen = ["127.0.0.1:${sip}"] }
 media = { listen = ["127.0.0.1"], webrtc_port = 0 }
-turn = { listen = [], urls = ["turn:127.0.0.1:${turn}"], secret = "SHARED" }
+turn = { listen = [], urls = ["turn:127.0.0.1:${turn}"], secret = "file:/etc/webrtc-sip-gateway/turn-secret" }
 `,
     turn: `listen = ["127.0.0.1:${turn}"]
 http = { listen = "127.0.0.1:${turnHttp}" }
-auth = { realm = "example.com", secrets = ["SHARED"] }
+auth = { realm = "example.com", secrets = ["file:/etc/webrtc-sip-turn/secret"] }
 `,
   };
-  for (const [name, text] of Object.entries(settings)) {
-    const file = path.join(folder, `${name}.toml`);
-    writeFileSync(file, text, { mode: 0o640 });
-    chownSync(file, 0, GROUP);
+  /** Puts a file there as one moves a new file over an old one. */
+  function replace(name, text) {
+    const file = path.join(folder, name);
+    writeFileSync(`${file}.new`, text, { mode: 0o640 });
+    chownSync(`${file}.new`, 0, GROUP);
+    renameSync(`${file}.new`, file);
   }
+  for (const service of SERVICES) {
+    mkdirSync(path.join(folder, service), { mode: 0o750 });
+    chownSync(path.join(folder, service), 0, GROUP);
+    replace(`${service}/${service}.toml`, settings[service]);
+  }
+  replace('gateway/turn-secret', 'SHARED');
+  replace('turn/secret', 'SHARED');
   const socket = path.join(folder, 'engine.sock');
   const engine = new ChildProcess('engine', 'podman', [...PODMAN, 'system', 'service', '--time', '0', `unix://${socket}`]);
   await until('the engine to listen', TIME_MS, () => existsSync(socket));
@@ -48,6 +57,8 @@ auth = { realm = "example.com", secrets = ["SHARED"] }
     http: { gateway: `http://127.0.0.1:${http}`, turn: `http://127.0.0.1:${turnHttp}` },
     /** Compose in that folder; what it prints. */
     ask: (...args) => run('docker-compose', args, { cwd: folder, env, timeoutMs: TIME_MS }),
+    /** Takes the gateway out of service, by its file. */
+    maintain: () => replace('gateway/gateway.toml', `maintenance = true\n${settings.gateway}`),
     stop: () => engine.stop(),
   };
 }
