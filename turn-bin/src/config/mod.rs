@@ -47,6 +47,9 @@ const LAYERS: Layers<'static> = Layers {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// None: the name of the machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
     pub listen: Vec<SocketAddr>,
     pub workers: usize,
     pub mobility: bool,
@@ -207,7 +210,7 @@ impl Configuration for Config {
     }
 
     fn instance(&self) -> String {
-        machine::name()
+        self.node.clone().unwrap_or_else(machine::name)
     }
 
     fn health(file: Option<&Path>) -> Result<SocketAddr, ConfigError> {
@@ -306,10 +309,20 @@ mod tests {
             let text = with("--user a:b", &[("WST_SHUTDOWN__ALTERNATE_SERVER", address)]).unwrap_err().to_string();
             assert!(text.starts_with("shutdown.alternate_server: "), "{text}");
         }
+        for name in ["", ".", "..", "a/b", "../a", "a b", &"n".repeat(65)] {
+            let text = with("--user a:b", &[("WST_NODE", name)]).expect_err(name).to_string();
+            assert!(text.starts_with("node: "), "{text}");
+        }
         let text = with("--user a:b", &[("WST_HTTP__ADMIN_TOKEN", "short")]).unwrap_err().to_string();
         assert!(text.starts_with("http.admin_token: "), "{text}");
         let text = with("--user a:b", &[("WST_RELAY__PORTS", "1")]).unwrap_err().to_string();
         assert!(text.starts_with("relay") && text.contains("ports"), "{text}");
+    }
+
+    #[test]
+    fn a_server_is_called_by_its_node_or_by_its_machine() {
+        assert_eq!(with("--secret s", &[]).unwrap().instance(), machine::name());
+        assert_eq!(with("--secret s", &[("WST_NODE", "turn-blue_1.a")]).unwrap().instance(), "turn-blue_1.a");
     }
 
     #[test]
