@@ -1,9 +1,10 @@
 // The chart's alerts and dashboards, held against promtool.
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 
+import { root } from '../real-peers/lib/paths.mjs';
 import { run, temporaryFolder } from '../real-peers/lib/process.mjs';
 import { asked, dashboards, NAMESPACE, rules } from './lib/chart.mjs';
 
@@ -55,6 +56,33 @@ test('each alert is raised when it must, and not before', async () => {
   writeFileSync(testsFile, JSON.stringify({ rule_files: [rulesFile], evaluation_interval: '1m', tests }));
   await run('promtool', ['check', 'rules', rulesFile]);
   await run('promtool', ['test', 'rules', testsFile]);
+});
+
+test('without Kubernetes each target of the guide is missed within a minute, and one that is there is not', async () => {
+  const guide = readFileSync(path.join(root, 'docs/operations.md'), 'utf8');
+  const yaml = (key) => guide.match(new RegExp(`^\`\`\`yaml\n(${key}:\n.*?)^\`\`\`$`, 'ms'))[1];
+  const [scraping, down] = ['scrape_configs', 'groups'].map(yaml);
+  const folder = temporaryFolder('guide');
+  const file = (name, text) => {
+    writeFileSync(path.join(folder, name), text);
+    return path.join(folder, name);
+  };
+  file('webrtc.json', JSON.stringify(await rules()));
+  const rulesFile = file('webrtc-down.yaml', down);
+  await run('promtool', ['check', 'config', file('prometheus.yml', scraping)]);
+  const job = scraping.match(/job_name: (\S+)/)[1];
+  const instances = scraping.match(/targets: (.*)/)[1].match(/[\d.:]+/g);
+  assert.equal(instances.length, 2);
+  const tests = instances.flatMap((instance) => {
+    const labels = { job, instance, ...POD };
+    const raised = { exp_labels: { ...labels, severity: 'critical' }, exp_annotations: { description: `${instance} has ended, hangs, or can't be reached.` } };
+    const check = (minutes, exp_alerts) => ({ eval_time: `${minutes}m`, alertname: 'webrtc-down', exp_alerts });
+    return [
+      { interval: '1m', input_series: [{ series: selector('up', labels), values: '1+0x5 0+0x5' }], alert_rule_test: [check(6, []), check(7, [raised])] },
+      { interval: '1m', input_series: [{ series: selector('up', labels), values: '1+0x10' }], alert_rule_test: [check(9, [])] },
+    ];
+  });
+  await run('promtool', ['test', 'rules', file('tests.json', JSON.stringify({ rule_files: [rulesFile], evaluation_interval: '1m', tests }))]);
 });
 
 test('the alerts of the guide have its names and severities', async () => {

@@ -286,6 +286,24 @@ fn a_queue_that_cannot_be_is_said_at_the_start_and_one_that_is_full_later_costs_
     );
 }
 
+#[test]
+fn servers_of_one_machine_have_a_queue_and_files_each_by_their_names() {
+    let server = Elasticsearch::up();
+    let names = ["turn-blue", "turn-green"];
+    let mut programs = names.map(|_| Program::new("colours"));
+    for (program, name) in programs.iter_mut().zip(names) {
+        let mut command = program.command(turn(), &server);
+        command.env("WST_NODE", name).env("WST_LOG__PATH", &program.folder);
+        program.start(command);
+    }
+    until(|| names.iter().all(|name| server.field("service.node.name").contains(&Value::from(*name))));
+    for (program, name) in programs.iter().zip(names) {
+        let file = program.folder.join(name).join("webrtc-sip-turn.log");
+        let lines = std::fs::read_to_string(&file).expect("it has a file of its own");
+        assert_eq!(lines.matches("TURN server started").count(), 1, "{lines}");
+    }
+}
+
 fn hostname() -> String {
     let (_, name, _) = output(Command::new("uname").arg("-n"));
     name.trim().to_owned()

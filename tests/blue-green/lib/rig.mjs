@@ -29,12 +29,15 @@ export const INGRESS = {
 
 /** Starts it all. `users`: passwords by name. `turn`: by colour; `gateways`: by node. */
 export async function rig(users, { samples, addresses, colourPath }) {
-  const turn = { blue: await turnServer(), green: await turnServer() };
+  // As the guide has it: media at one address, which is the only one that the TURN servers of the same machine reach.
+  const peers = '127.0.0.1/32';
+  const media = { listen: ['127.0.0.1'] };
+  const turn = { blue: await turnServer({ peers }), green: await turnServer({ peers }) };
   const gateways = {};
   for (const node of Object.keys(addresses)) {
     const colour = node.slice(0, -1);
     const settings = () => ({ listen: [], urls: [turn[colour].url('udp')], secret: SECRET });
-    gateways[node] = await gateway({ node, colour, colourPath, users, balancers: ['127.0.0.1'], turn: settings });
+    gateways[node] = await gateway({ node, colour, colourPath, users, balancers: ['127.0.0.1'], media, turn: settings });
   }
   const places = { 'webrtc.example.com': NAMES.live, 'webrtc-test.example.com': NAMES.test, '127.0.0.1:8081': `127.0.0.1:${await freePort()}` };
   for (const [node, address] of Object.entries(addresses)) places[address] = new URL(gateways[node].url).host;

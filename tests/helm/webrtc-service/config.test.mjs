@@ -121,7 +121,7 @@ const RELEASES = [
 /** Those of the settings that follow from no option. */
 const OF_THE_CHART = [
   ...['node', 'unsupported_options', 'http.listen', 'http.colour_path', 'metrics.listen', 'sip.listen', 'log.format', 'log.elasticsearch.queue_path'].map((setting) => `gateway.config.${setting}`),
-  ...['listen', 'http.listen', 'relay.deny_peers', 'limits.peer_connections', 'log.format'].map((setting) => `coturn.config.${setting}`),
+  ...['node', 'listen', 'http.listen', 'relay.deny_peers', 'limits.peer_connections', 'log.format'].map((setting) => `coturn.config.${setting}`),
 ];
 
 const environments = ['gateway/_environment.tpl', 'gateway/_elasticsearch.tpl', 'coturn/_environment.tpl'].map((name) => chart.file(`templates/${name}`)).join('');

@@ -6,14 +6,14 @@ import { ChildProcess, until } from './process.mjs';
 export const SECRET = 'real-peers';
 
 /**
- * Starts one and waits until it is ready. `port`: where it listens; any when it isn't said. The gateway's media may be at this
- * machine's addresses, so all of them are peers.
+ * Starts one and waits until it is ready. `port`: where it listens; any when it isn't said. `peers`: who may be reached; the
+ * gateway's media may be at any of this machine's addresses, so it is everybody when it isn't said.
  */
-export async function turnServer({ port } = {}) {
+export async function turnServer({ port, peers = '0.0.0.0/0' } = {}) {
   const binary = program('webrtc-sip-turn', process.env.TURN);
   port ??= await freePort();
   const http = await freePort();
-  const args = ['--listen', `127.0.0.1:${port}`, '--realm', 'real-peers', '--secret', SECRET, '--allow-peer', '0.0.0.0/0', '--workers', '1'];
+  const args = ['--listen', `127.0.0.1:${port}`, '--realm', 'real-peers', '--secret', SECRET, '--allow-peer', peers, '--workers', '1'];
   const child = new ChildProcess('TURN server', binary, args, { env: { WST_HTTP__LISTEN: `127.0.0.1:${http}`, WST_SHUTDOWN__UNREADY_SECONDS: '0' } });
   const get = (where) => fetch(`http://127.0.0.1:${http}${where}`, { signal: AbortSignal.timeout(2_000) });
   await until('the TURN server to be ready', 15_000, async () => {

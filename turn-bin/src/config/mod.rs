@@ -47,6 +47,9 @@ const LAYERS: Layers<'static> = Layers {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// None: the name of the machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
     pub listen: Vec<SocketAddr>,
     pub workers: usize,
     pub mobility: bool,
@@ -207,7 +210,7 @@ impl Configuration for Config {
     }
 
     fn instance(&self) -> String {
-        machine::name()
+        self.node.clone().unwrap_or_else(machine::name)
     }
 
     fn health(file: Option<&Path>) -> Result<SocketAddr, ConfigError> {
@@ -221,6 +224,8 @@ impl Configuration for Config {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use clap::Parser;
 
     use super::*;
@@ -228,6 +233,20 @@ mod tests {
     fn with(line: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
         let args = Args::try_parse_from(std::iter::once("turn").chain(line.split_whitespace())).unwrap();
         load(&args, environment.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect())
+    }
+
+    fn from_file(toml: &str) -> Result<Config, ConfigError> {
+        static FILES: AtomicUsize = AtomicUsize::new(0);
+        let number = FILES.fetch_add(1, Ordering::Relaxed);
+        let file = std::env::temp_dir().join(format!("wst-example-{}-{number}.toml", std::process::id()));
+        std::fs::write(&file, toml).unwrap();
+        let loaded = with(&format!("--config {}", file.display()), &[]);
+        std::fs::remove_file(&file).unwrap();
+        loaded
+    }
+
+    fn toml_blocks(manual: &str) -> Vec<&str> {
+        manual.split("\n```toml\n").skip(1).filter_map(|rest| Some(rest.split_once("\n```")?.0)).collect()
     }
 
     #[test]
@@ -245,17 +264,27 @@ mod tests {
     #[test]
     fn the_manual_shows_examples_that_work() {
         let manual = include_str!("../../../docs/turn.md");
-        let blocks = |fence| manual.split(fence).skip(1).filter_map(|rest: &str| Some(rest.split_once("\n```")?.0));
-        for (index, example) in blocks("\n```toml\n").enumerate() {
-            let file = std::env::temp_dir().join(format!("wst-manual-{}-{index}.toml", std::process::id()));
-            std::fs::write(&file, example).unwrap();
-            let loaded = with(&format!("--config {}", file.display()), &[]);
-            std::fs::remove_file(&file).unwrap();
-            loaded.unwrap_or_else(|error| panic!("{error} in the example\n{example}"));
+        let examples = toml_blocks(manual);
+        assert_eq!(examples.len(), 5);
+        for example in examples {
+            from_file(example).unwrap_or_else(|error| panic!("{error} in the example\n{example}"));
         }
         let line = manual.lines().find_map(|line| line.strip_prefix("target/release/webrtc-sip-turn ")).unwrap();
         with(line, &[]).unwrap();
-        assert_eq!(blocks("\n```toml\n").count(), 4);
+    }
+
+    #[test]
+    fn operators_are_shown_servers_that_reach_gateways_on_their_own_machine() {
+        let blocks = toml_blocks(include_str!("../../../docs/operations.md"));
+        let examples: Vec<_> = blocks.into_iter().filter(|block| block.contains("[relay]")).collect();
+        assert_eq!(examples.len(), 2);
+        for example in examples {
+            // The file of the secret isn't here.
+            let config =
+                from_file(&example.replace("\"file:", "\"")).unwrap_or_else(|error| panic!("{error}\n{example}"));
+            assert_eq!(config.relay.allow_peers, ["203.0.113.5/32".parse().unwrap()]);
+            assert_eq!(config.limits.peer_connections, 0, "clients reach no server of TCP there");
+        }
     }
 
     #[test]
@@ -280,10 +309,20 @@ mod tests {
             let text = with("--user a:b", &[("WST_SHUTDOWN__ALTERNATE_SERVER", address)]).unwrap_err().to_string();
             assert!(text.starts_with("shutdown.alternate_server: "), "{text}");
         }
+        for name in ["", ".", "..", "a/b", "../a", "a b", &"n".repeat(65)] {
+            let text = with("--user a:b", &[("WST_NODE", name)]).expect_err(name).to_string();
+            assert!(text.starts_with("node: "), "{text}");
+        }
         let text = with("--user a:b", &[("WST_HTTP__ADMIN_TOKEN", "short")]).unwrap_err().to_string();
         assert!(text.starts_with("http.admin_token: "), "{text}");
         let text = with("--user a:b", &[("WST_RELAY__PORTS", "1")]).unwrap_err().to_string();
         assert!(text.starts_with("relay") && text.contains("ports"), "{text}");
+    }
+
+    #[test]
+    fn a_server_is_called_by_its_node_or_by_its_machine() {
+        assert_eq!(with("--secret s", &[]).unwrap().instance(), machine::name());
+        assert_eq!(with("--secret s", &[("WST_NODE", "turn-blue_1.a")]).unwrap().instance(), "turn-blue_1.a");
     }
 
     #[test]

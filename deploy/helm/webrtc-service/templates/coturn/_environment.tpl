@@ -1,6 +1,8 @@
 {{- /* The TURN server's settings that follow from options. Environment variables go before the file of coturn.config. */ -}}
 {{- define "webrtc.coturnEnvironment" -}}
 {{- $coturn := .Values.coturn -}}
+- name: WST_NODE
+  valueFrom: { fieldRef: { fieldPath: metadata.name } }
 - name: POD_IP
   valueFrom: { fieldRef: { fieldPath: status.podIP } }
 - name: WST_LISTEN
