@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use argon2::Params;
 use argon2::password_hash::PasswordHash;
-use shell::config::within;
+use shell::config::{check_name, check_node, within};
 
 use super::host_port::is_host;
 use super::{Config, ConfigError, HostPort, User};
@@ -28,20 +28,8 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
 }
 
 fn check_names(config: &Config) -> Result<(), ConfigError> {
-    // The node's name travels in a cookie, the colour in JSON and in shell scripts.
-    let plain = |text: &str| {
-        !text.is_empty()
-            && text.len() <= 64
-            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
-    };
-    for (key, text) in [("node", &config.node), ("colour", &config.colour)] {
-        if !plain(text) {
-            return Err(ConfigError::key(key, "expected 1 to 64 letters, digits, '-', '_' or '.'"));
-        }
-    }
-    if matches!(config.node.as_str(), "." | "..") {
-        return Err(ConfigError::key("node", "must not be '.' or '..': files are put aside by it"));
-    }
+    check_node(&config.node)?;
+    check_name("colour", &config.colour)?;
     // Browsers take these segments out of a path (RFC 3986 section 5.2.4).
     if config.http.colour_path && matches!(config.colour.as_str(), "." | "..") {
         return Err(ConfigError::key("colour", "can't be a part of a path, which http.colour_path needs"));

@@ -165,6 +165,30 @@ pub fn within<N: PartialOrd + Display>(key: &str, value: N, allowed: RangeInclus
     Err(ConfigError::key(key, format!("must be {} to {}", allowed.start(), allowed.end())))
 }
 
+/// Refuses what can't be a name in cookies, JSON and shell scripts.
+///
+/// # Errors
+/// It is empty, longer than 64 octets, or has other than letters, digits, '-', '_' and '.'.
+pub fn check_name(key: &str, text: &str) -> Result<(), ConfigError> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if (1..=64).contains(&text.len()) && text.bytes().all(plain) {
+        return Ok(());
+    }
+    Err(ConfigError::key(key, "expected 1 to 64 letters, digits, '-', '_' or '.'"))
+}
+
+/// Refuses what can't be the name of an instance, by which files are put aside.
+///
+/// # Errors
+/// It is no name, or one that means another folder.
+pub fn check_node(node: &str) -> Result<(), ConfigError> {
+    check_name("node", node)?;
+    if matches!(node, "." | "..") {
+        return Err(ConfigError::key("node", "can't be the name of a folder, which logs need"));
+    }
+    Ok(())
+}
+
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

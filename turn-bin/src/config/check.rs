@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use shell::config::within;
+use shell::config::{check_node, within};
 use webrtc_sip_core::turn::MAX_REALM_LEN;
 
 use super::{Config, ConfigError, OauthKey, Secret, Tenant, User, oauth};
@@ -21,7 +21,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     if config.listen.is_empty() {
         return Err(ConfigError::key("listen", "at least one address is needed"));
     }
-    check_node(config)?;
+    config.node.as_deref().map_or(Ok(()), check_node)?;
     check_numbers(config)?;
     check_relay(config)?;
     check_discovery(config)?;
@@ -32,19 +32,6 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
         return Err(ConfigError::key("http.admin_token", "expected 16 bytes or more"));
     }
     config.log.check()
-}
-
-/// The name is one of a folder: of log files, and of lines that wait for Elasticsearch.
-fn check_node(config: &Config) -> Result<(), ConfigError> {
-    let Some(node) = &config.node else { return Ok(()) };
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    if node.is_empty() || node.len() > 64 || !node.bytes().all(plain) {
-        return Err(ConfigError::key("node", "expected 1 to 64 letters, digits, '-', '_' or '.'"));
-    }
-    if matches!(node.as_str(), "." | "..") {
-        return Err(ConfigError::key("node", "can't be the name of a folder, which logs need"));
-    }
-    Ok(())
 }
 
 /// More than any machine or any use needs, and far below where times and memory would run over.
