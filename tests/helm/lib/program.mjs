@@ -3,7 +3,6 @@ import { spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
-import { freePorts as portsInARow } from '../../real-peers/lib/ports.mjs';
 import { container } from './objects.mjs';
 import { program } from './paths.mjs';
 import { run, temporaryFolder } from './process.mjs';
@@ -45,11 +44,6 @@ function written(files) {
 /** What the program says of its configuration: `option` is --check-config or --print-config. */
 export function ask({ binary, args, env }, option) {
   return run(binary, [...args, option], { env });
-}
-
-export async function freePorts(count) {
-  const first = await portsInARow(count, '127.0.0.1');
-  return Array.from({ length: count }, (_, index) => first + index);
 }
 
 /** Starts it and waits until `url` answers 200; `stop` ends it. */

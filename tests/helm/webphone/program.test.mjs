@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
+import { localPorts } from '../../real-peers/lib/ports.mjs';
 import { RELEASE } from '../lib/helm.mjs';
 import { container, object } from '../lib/objects.mjs';
-import { ask, command, freePorts, GATEWAY, start } from '../lib/program.mjs';
+import { ask, command, GATEWAY, start } from '../lib/program.mjs';
 import { chart } from './chart.mjs';
 
 /** The release's Deployment, and the program as its pod would run it. */
@@ -53,7 +54,7 @@ test('the page is served and signing in is refused, where probes and Service ask
   assert.match(stdout, new RegExp(`listen = "0\\.0\\.0\\.0:${port.containerPort}"`));
   for (const probe of [livenessProbe, readinessProbe]) assert.equal(probe.httpGet.port, port.name);
 
-  const [http, metrics, sip] = await freePorts(3);
+  const [http, metrics, sip] = await localPorts(3);
   Object.assign(program.env, { WSG_HTTP__LISTEN: `127.0.0.1:${http}`, WSG_METRICS__LISTEN: `127.0.0.1:${metrics}`, WSG_SIP__LISTEN: `127.0.0.1:${sip}`, WSG_MEDIA__WEBRTC_PORT: '0' });
   const at = `http://127.0.0.1:${http}`;
   const { stop } = await start(program, `${at}${readinessProbe.httpGet.path}`);

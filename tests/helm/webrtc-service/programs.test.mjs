@@ -5,9 +5,10 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 
+import { localPorts } from '../../real-peers/lib/ports.mjs';
 import { object } from '../lib/objects.mjs';
 import { run, temporaryFolder } from '../lib/process.mjs';
-import { ask, command, freePorts, GATEWAY, SECRET, start, TURN } from '../lib/program.mjs';
+import { ask, command, GATEWAY, SECRET, start, TURN } from '../lib/program.mjs';
 import { chart } from './chart.mjs';
 
 const ALL = { 'deployment.type': 'all', 'deployment.color': 'blue' };
@@ -100,7 +101,7 @@ test('what is said in the values is what the programs read', async () => {
 /** Both, running as they would in pods, but for their ports. */
 async function running(options = {}) {
   const objects = await chart.render({ ...ALL, ...SMALL, ...options });
-  const [http, metrics, sip, turn, admin] = await freePorts(5);
+  const [http, metrics, sip, turn, admin] = await localPorts(5);
   const gateway = pod(objects, 'gateway');
   Object.assign(gateway.env, { WSG_HTTP__LISTEN: `127.0.0.1:${http}`, WSG_METRICS__LISTEN: `127.0.0.1:${metrics}`, WSG_SIP__LISTEN: `127.0.0.1:${sip}`, WSG_MEDIA__WEBRTC_PORT: '0' });
   const coturn = pod(objects, 'coturn');

@@ -2,7 +2,7 @@
 import { chownSync, copyFileSync, existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
-import { freePorts } from '../../real-peers/lib/ports.mjs';
+import { localPorts } from '../../real-peers/lib/ports.mjs';
 import { root } from '../../real-peers/lib/paths.mjs';
 import { ChildProcess, run, temporaryFolder, until } from '../../real-peers/lib/process.mjs';
 import { LIMITS, PODMAN, ULIMITS, VERSION } from './podman.mjs';
@@ -19,8 +19,7 @@ const ours = { environment: mapValues(LIMITS, String), ulimits: mapValues(ULIMIT
 /** A machine with an engine and a folder as the documentation wants it: compose.yaml and two folders of settings. */
 export async function compose() {
   const folder = temporaryFolder('compose');
-  const first = await freePorts(5, '127.0.0.1');
-  const [http, metrics, sip, turn, turnHttp] = [0, 1, 2, 3, 4].map((index) => first + index);
+  const [http, metrics, sip, turn, turnHttp] = await localPorts(5);
   copyFileSync(path.join(root, 'deploy/compose/compose.yaml'), path.join(folder, 'compose.yaml'));
   writeFileSync(path.join(folder, 'here.json'), JSON.stringify({ services: { gateway: ours, turn: ours } }));
   const settings = {

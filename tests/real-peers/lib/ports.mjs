@@ -26,6 +26,12 @@ export async function freePort(host) {
   return freePorts(1, host);
 }
 
+/** As many ports of 127.0.0.1, for several listeners of one program. */
+export async function localPorts(count) {
+  const first = await freePorts(count, '127.0.0.1');
+  return Array.from({ length: count }, (_, index) => first + index);
+}
+
 function tcpIsFree(port, host) {
   return new Promise((resolve) => {
     const server = net.createServer();
