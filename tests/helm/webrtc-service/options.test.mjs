@@ -7,6 +7,7 @@ import { read } from '../lib/helm.mjs';
 import { object } from '../lib/objects.mjs';
 import { assertDefaultsCanGo, closedMaps, failures, illTyped, options, unexplained, withoutRow } from '../lib/option-checks.mjs';
 import { each } from '../lib/queue.mjs';
+import { merge } from '../lib/values.mjs';
 import { chart } from './chart.mjs';
 import { ROWS } from './option-table.mjs';
 
@@ -134,6 +135,13 @@ test('values-template.yaml explains every option, and is a file that works', asy
   for (const [type, color] of [['infra', ''], ['infra', 'blue'], ['coturn', 'blue'], ['gateway', 'green'], ['cutover', 'green'], ['all', '']]) {
     assert.ok((await chart.render({ 'deployment.type': type, 'deployment.color': color }, { values: template })).length > 0);
   }
+});
+
+test('the README’s first file installs everything, and what it adds to that is taken', async () => {
+  const [first, ...additions] = [...chart.file('README.md').matchAll(/^```yaml\n([^]*?)^```$/gm)].map(([, text]) => read(text));
+  assert.ok(first && additions.length > 0);
+  assert.ok((await chart.render({}, { values: first })).length > 0);
+  for (const more of additions) assert.ok((await chart.render({}, { values: merge(first, more) })).length > 0);
 });
 
 test('a file as operators of the guide have it renders in every step', async () => {
