@@ -67,22 +67,27 @@ count 0 0
 built=$status
 check 'a second build has nothing to do' scripts/check-second-build.sh
 
-# What only computes has the processors when nobody else wants them: the parts beside it wait a lot, and cargo builds in none of them.
-beside() { # name, command: what it says and its end are kept for `said`
-  chrt --idle 0 "${@:2}" >"$logs/$1.said" 2>&1
-  echo $? >"$logs/$1.status"
+# These run beside parts that mostly wait. What each says and its end are kept for `said`.
+besides=()
+beside() { # name, command
+  set -m # a process group of its own, which can be ended as one
+  {
+    "${@:2}" >"$logs/$1.said" 2>&1
+    echo $? >"$logs/$1.status"
+  } &
+  set +m
+  besides+=($!)
 }
 said() { cat "$logs/$1.said" && return "$(cat "$logs/$1.status")"; }
-set -m # a process group of its own, which can be ended as one
-{
-  beside clippy cargo clippy --profile checked --workspace --all-targets --quiet -- -D warnings
-  beside soak target/checked/soak
-} &
-besides=$!
-set +m
-trap 'kill -- "-$besides" 2>/dev/null' EXIT
+trap 'for group in "${besides[@]}"; do kill -- "-$group" 2>/dev/null; done' EXIT
+
+# Clippy has the processors when nobody else wants them; cargo builds in none of the parts after it.
+beside clippy chrt --idle 0 cargo clippy --profile checked --workspace --all-targets --quiet -- -D warnings
 
 if [ "$built" -eq 0 ]; then
+  # The soak takes a third of a processor, and has a right to it: its calls have to keep their pace for the memory to be flat.
+  beside soak target/checked/soak
+  soak=$!
   check 'systemd units' scripts/check-units.sh
   part 'charts' npm test --prefix tests/helm
   node_counts
@@ -90,18 +95,20 @@ if [ "$built" -eq 0 ]; then
   node_counts
   part 'images' npm test --prefix tests/images
   node_counts
+
+  # The rest is about seconds, or about sound.
+  wait "$soak"
+  part 'soak' said soak
+  count "$(sum '^soak: [0-9]+ passed')" "$(sum ', [0-9]+ failed$')"
   part 'balancers' npm test --prefix tests/balancers
   node_counts
   part 'blue and green' npm test --prefix tests/blue-green
   node_counts
 fi
 
-wait "$besides"
+wait
 check 'lints' said clippy
 if [ "$built" -eq 0 ]; then
-  part 'soak' said soak
-  count "$(sum '^soak: [0-9]+ passed')" "$(sum ', [0-9]+ failed$')"
-  # Sound is measured in these, so nothing runs beside them.
   part 'real peers' node tests/real-peers/run.mjs
   node_counts
 fi

@@ -61,6 +61,17 @@ async function digitsArrive(call) {
 /** Somebody whose WebSocket broke is signed in where they were. */
 const isBack = (agent) => agent.phone.wait('to be back', PROMPT_MS, async () => (await agent.states()).join() === 'reconnecting,signedIn');
 
+/** Ends nginx's workers, and their connections. One that has no WebSocket left ends by itself. */
+function killAll(workers) {
+  for (const pid of workers) {
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch (error) {
+      if (error.code !== 'ESRCH') throw error;
+    }
+  }
+}
+
 const gone = (exited) => withTimeout('a program that drains to end', PROMPT_MS, exited).then(({ code }) => assert.equal(code, 0));
 
 check('live-colour refuses what would go wrong, and changes nothing', async () => {
@@ -103,8 +114,7 @@ check('a cutover during calls, a rollback, and the end of the old colour: nobody
 
   // Who was there stays, calls go on, also when a connection breaks.
   await allWell(anns, bobs);
-  // One that had no WebSocket has ended by itself.
-  for (const pid of workers().filter((pid) => oldWorkers.includes(pid))) process.kill(pid, 'SIGKILL');
+  killAll(oldWorkers);
   await Promise.all([ann, cid].map(isBack));
   await allWell(anns, bobs);
   assert.deepEqual(await Promise.all([ann, bob, cid].map((each) => each.colour())), ['blue', 'blue', 'blue']);
@@ -168,7 +178,7 @@ check('an ingress, which knows names and paths alone: calls over either transpor
   const oldWorkers = workers();
   await switchedAt(ingress, 'cutover', 'green');
   assert.deepEqual([await colour('live'), await colour('test')], ['green', 'blue']);
-  for (const pid of oldWorkers) process.kill(pid, 'SIGKILL');
+  killAll(oldWorkers);
   await isBack(ann);
   await allWell(anns, bobs);
   assert.deepEqual(await Promise.all(agents.map((each) => each.colour())), ['blue', 'blue']);
