@@ -7,7 +7,6 @@ failed=0
 failures=()
 logs=target/test-logs
 mkdir -p "$logs"
-rm -f "$logs"/*.said "$logs"/*.status
 
 # Runs a part, shows what it says and keeps it in $log.
 part() {
@@ -67,48 +66,37 @@ count 0 0
 built=$status
 check 'a second build has nothing to do' scripts/check-second-build.sh
 
-# These run beside parts that mostly wait. What each says and its end are kept for `said`.
-besides=()
-beside() { # name, command
+# The soak waits more than it computes, so it runs beside parts that compute and don't look at the clock.
+if [ "$built" -eq 0 ]; then
   set -m # a process group of its own, which can be ended as one
-  {
-    "${@:2}" >"$logs/$1.said" 2>&1
-    echo $? >"$logs/$1.status"
-  } &
+  target/checked/soak >"$logs/soak.said" 2>&1 &
+  soak=$!
   set +m
-  besides+=($!)
-}
-said() { cat "$logs/$1.said" && return "$(cat "$logs/$1.status")"; }
-trap 'for group in "${besides[@]}"; do kill -- "-$group" 2>/dev/null; done' EXIT
+  trap 'kill -- "-$soak" 2>/dev/null' EXIT
+fi
+soaked() { cat "$logs/soak.said" && return "$soak_status"; }
 
-# Clippy has the processors when nobody else wants them; cargo builds in none of the parts after it.
-beside clippy chrt --idle 0 cargo clippy --profile checked --workspace --all-targets --quiet -- -D warnings
+check 'lints' cargo clippy --profile checked --workspace --all-targets --quiet -- -D warnings
 
 if [ "$built" -eq 0 ]; then
-  # The soak takes a third of a processor, and has a right to it: its calls have to keep their pace for the memory to be flat.
-  beside soak target/checked/soak
-  soak=$!
   check 'systemd units' scripts/check-units.sh
   part 'charts' npm test --prefix tests/helm
   node_counts
+
+  wait "$soak"
+  soak_status=$?
+  trap - EXIT
+  part 'soak' soaked
+  count "$(sum '^soak: [0-9]+ passed')" "$(sum ', [0-9]+ failed$')"
+
   part 'monitoring' npm test --prefix tests/monitoring
   node_counts
   part 'images' npm test --prefix tests/images
   node_counts
-
-  # The rest is about seconds, or about sound.
-  wait "$soak"
-  part 'soak' said soak
-  count "$(sum '^soak: [0-9]+ passed')" "$(sum ', [0-9]+ failed$')"
   part 'balancers' npm test --prefix tests/balancers
   node_counts
   part 'blue and green' npm test --prefix tests/blue-green
   node_counts
-fi
-
-wait
-check 'lints' said clippy
-if [ "$built" -eq 0 ]; then
   part 'real peers' node tests/real-peers/run.mjs
   node_counts
 fi
