@@ -338,7 +338,7 @@ impl<'a> Soak<'a> {
         self.free.push_back(index);
         let plan = call.plan;
         if !over {
-            let (reason, dialog_over, heard) = (&call.reason, call.dialog_over, call.heard());
+            let (reason, dialog_over, heard) = (&call.reason, call.dialog_over, call.heard() >= HEARD);
             return self.fault(format!("{plan:?} didn't end: {reason:?}, dialog over: {dialog_over}, heard: {heard}"));
         }
         let reason = call.reason.unwrap_or_default();
