@@ -30,6 +30,11 @@ pub fn output(command: &mut Command) -> (Option<i32>, String, String) {
     (status.code(), text(stdout), text(stderr))
 }
 
+/// The examples of settings in a manual.
+pub fn toml_blocks(manual: &str) -> Vec<&str> {
+    manual.split("\n```toml\n").skip(1).filter_map(|rest| Some(rest.split_once("\n```")?.0)).collect()
+}
+
 /// Sends a signal by its name, `-TERM`.
 fn signal(child: &Child, name: &str) {
     let status = Command::new("kill").args([name, &child.id().to_string()]).status().expect("kill exists");

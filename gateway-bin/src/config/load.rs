@@ -264,15 +264,10 @@ mod tests {
         assert_eq!(again.unwrap().users.len(), 2);
     }
 
-    /// The code blocks of the manual that begin with this fence, without it.
-    fn blocks<'a>(manual: &'a str, fence: &'a str) -> impl Iterator<Item = &'a str> {
-        manual.split(fence).skip(1).filter_map(|rest| rest.split_once("\n```")).map(|(block, _)| block)
-    }
-
     #[test]
     fn the_manual_shows_the_defaults_and_examples_that_work() {
         let manual = include_str!("../../../docs/configuration.md");
-        let examples: Vec<_> = blocks(manual, "\n```toml\n").collect();
+        let examples = shell::testing::toml_blocks(manual);
         let (reference, examples) = examples.split_last().unwrap();
         assert_eq!(reference.trim(), DEFAULTS.trim(), "docs/configuration.md ends with a copy of defaults.toml");
         assert!(examples.len() >= 4);

@@ -227,6 +227,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use clap::Parser;
+    use shell::testing::toml_blocks;
 
     use super::*;
 
@@ -243,10 +244,6 @@ mod tests {
         let loaded = with(&format!("--config {}", file.display()), &[]);
         std::fs::remove_file(&file).unwrap();
         loaded
-    }
-
-    fn toml_blocks(manual: &str) -> Vec<&str> {
-        manual.split("\n```toml\n").skip(1).filter_map(|rest| Some(rest.split_once("\n```")?.0)).collect()
     }
 
     #[test]
